@@ -1,0 +1,1 @@
+"""dmc: the distributed media converter. Drop a file into a folder; it comes home converted and verified."""

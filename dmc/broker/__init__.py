@@ -1,0 +1,1 @@
+"""The broker room: owns every item's status; one thread."""

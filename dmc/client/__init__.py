@@ -1,0 +1,1 @@
+"""The client room: keeps a folder's promise whether the server is there or not."""

@@ -1,0 +1,141 @@
+"""Names of conversion types, the media they take, and the file endings they give: data only.
+
+What a type means in codecs and settings stands in convert/recipes.py; this file is what everybody may know without
+loading a codec. The guess of a media type from name and first bytes is made here too; the worker's probe decides.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from dmc.errors import UnknownConversion
+
+
+class MediaType(StrEnum):
+    """What a file is."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionType:
+    """One conversion type as the outside sees it.
+
+    `takes` are the media it can be made from, `gives` is what comes out, `extension` includes the dot.
+    """
+
+    name: str
+    takes: frozenset[MediaType]
+    gives: MediaType
+    extension: str
+    summary: str
+
+    @property
+    def media_types(self) -> list[str]:
+        return sorted(self.takes)
+
+
+_VIDEO = frozenset({MediaType.VIDEO})
+_SOUND = frozenset({MediaType.AUDIO, MediaType.VIDEO})
+_IMAGE = frozenset({MediaType.IMAGE})
+
+CONVERSION_TYPES: Mapping[str, ConversionType] = {
+    kind.name: kind
+    for kind in (
+        ConversionType("h264", _VIDEO, MediaType.VIDEO, ".mkv", "H.264 video (x264), sound copied where it fits"),
+        ConversionType("h265", _VIDEO, MediaType.VIDEO, ".mkv", "H.265 video (x265), sound copied where it fits"),
+        ConversionType("web", _VIDEO, MediaType.VIDEO, ".mp4", "plays and seeks in every browser: H.264 and AAC, at most 1080p"),
+        ConversionType("mkv", _VIDEO | _SOUND, MediaType.VIDEO, ".mkv", "Matroska, packets untouched: only the container changes"),
+        ConversionType("opus", _SOUND, MediaType.AUDIO, ".opus", "Opus sound, from sound or from the sound of a video"),
+        ConversionType("mp3", _SOUND, MediaType.AUDIO, ".mp3", "MP3 sound, from sound or from the sound of a video"),
+        ConversionType("webp", _IMAGE, MediaType.IMAGE, ".webp", "WebP picture, animated ones stay animated"),
+        ConversionType("png", _IMAGE, MediaType.IMAGE, ".png", "PNG picture without loss, animated ones stay animated"),
+        ConversionType("jpeg", _IMAGE, MediaType.IMAGE, ".jpg", "JPEG picture"),
+    )
+}
+
+DEFAULT_CONVERSIONS: Mapping[MediaType, str] = {MediaType.VIDEO: "h265", MediaType.AUDIO: "opus", MediaType.IMAGE: "webp"}
+
+_VIDEO_ENDINGS = (
+    "3g2 3gp asf avi divx dv f4v flv m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts mxf nut ogm ogv qt rm rmvb ts vob webm wmv y4m"
+)
+_AUDIO_ENDINGS = "aac ac3 aif aifc aiff alac amr ape au caf dts eac3 flac m4a m4b m4r mka mp2 mp3 mpa oga ogg opus ra snd spx tta w64 wav wma wv"
+_IMAGE_ENDINGS = "apng avif avifs bmp dib gif heic heif hif jfif jpe jpeg jpg jp2 pbm pgm png pnm ppm qoi tga tif tiff webp"
+
+EXTENSIONS: Mapping[str, MediaType] = {
+    **dict.fromkeys(_VIDEO_ENDINGS.split(), MediaType.VIDEO),
+    **dict.fromkeys(_AUDIO_ENDINGS.split(), MediaType.AUDIO),
+    **dict.fromkeys(_IMAGE_ENDINGS.split(), MediaType.IMAGE),
+}
+"""Lower-case file endings without the dot, and the medium they promise."""
+
+
+def find_conversion(name: str, known: Mapping[str, ConversionType] = CONVERSION_TYPES) -> ConversionType:
+    """The conversion type called `name`; raises UnknownConversion with a did-you-mean."""
+    if name in known:
+        return known[name]
+    raise UnknownConversion(f"there is no conversion type {name!r}.", did_you_mean(name, known) or f"Known are: {', '.join(sorted(known))}.")
+
+
+def check_fits(kind: ConversionType, media_type: MediaType) -> None:
+    """Raise UnknownConversion when `kind` cannot be made from `media_type`."""
+    if media_type in kind.takes:
+        return
+    fitting = sorted(k.name for k in CONVERSION_TYPES.values() if media_type in k.takes)
+    raise UnknownConversion(
+        f"{kind.name} is made from {' or '.join(kind.media_types)}, and this file is {media_type.value}.",
+        f"For {media_type.value} take one of: {', '.join(fitting)}.",
+    )
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`Did you mean 'h265'?`, or an empty string when nothing is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def guess_media_type(file_name: str | bytes, first_bytes: bytes = b"") -> MediaType | None:
+    """The medium that a file seems to be: by its first bytes where they are telling, else by its ending; None if neither says.
+
+    `first_bytes`: up to 64 bytes from the start, may be empty. A wrong guess is found by the worker's probe.
+    """
+    by_bytes = _guess_from_bytes(first_bytes)
+    if by_bytes is not None:
+        return by_bytes
+    name = os.fsdecode(file_name)
+    return EXTENSIONS.get(name.rpartition(".")[2].lower()) if "." in name else None
+
+
+_PICTURE_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+_IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*", b"qoif")
+_AUDIO_STARTS = (b"fLaC", b"ID3", b".snd", b"wvPk", b"MAC ", b"#!AMR", b"TTA1")
+_VIDEO_STARTS = (b"FLV", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"YUV4MPEG2")
+
+
+def _guess_from_bytes(head: bytes) -> MediaType | None:
+    """Only what is unmistakable; containers that hold either sound or video (Ogg, MP4, Matroska, ASF) are left to the ending."""
+    if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
+        return MediaType.IMAGE
+    if head[4:8] == b"ftyp" and head[8:12] in (b"M4A ", b"M4B "):
+        return MediaType.AUDIO
+    if head[:4] in (b"RIFF", b"RF64"):
+        return {b"WAVE": MediaType.AUDIO, b"AVI ": MediaType.VIDEO, b"WEBP": MediaType.IMAGE}.get(head[8:12])
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return MediaType.AUDIO
+    for starts, medium in ((_IMAGE_STARTS, MediaType.IMAGE), (_AUDIO_STARTS, MediaType.AUDIO), (_VIDEO_STARTS, MediaType.VIDEO)):
+        if head.startswith(starts):
+            return medium
+    return None
+
+
+def describe(kinds: Mapping[str, ConversionType] = CONVERSION_TYPES) -> list[dict[str, Any]]:
+    """Conversion types as the API and `dmc types` list them."""
+    return [
+        {"name": k.name, "media_types": k.media_types, "gives": k.gives.value, "extension": k.extension, "summary": k.summary}
+        for k in kinds.values()
+    ]

@@ -1,0 +1,1 @@
+"""The server room: speaks HTTP; holds no truth of its own."""
