@@ -64,7 +64,9 @@ DEFAULT_CONVERSIONS: Mapping[MediaType, str] = {MediaType.VIDEO: "h265", MediaTy
 _VIDEO_ENDINGS = (
     "3g2 3gp asf avi divx dv f4v flv m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts mxf nut ogm ogv qt rm rmvb ts vob webm wmv y4m"
 )
-_AUDIO_ENDINGS = "aac ac3 aif aifc aiff alac amr ape au caf dts eac3 flac m4a m4b m4r mka mp2 mp3 mpa oga ogg opus ra snd spx tta w64 wav wma wv"
+_AUDIO_ENDINGS = (
+    "aac ac3 aif aifc aiff alac amr ape au caf dts eac3 flac m4a m4b m4r mka mp2 mp3 mpa oga ogg opus ra snd spx tta w64 wav wma wv"
+)
 _IMAGE_ENDINGS = "apng avif avifs bmp dib gif heic heif hif jfif jpe jpeg jpg jp2 pbm pgm png pnm ppm qoi tga tif tiff webp"
 
 EXTENSIONS: Mapping[str, MediaType] = {
@@ -79,7 +81,9 @@ def find_conversion(name: str, known: Mapping[str, ConversionType] = CONVERSION_
     """The conversion type called `name`; raises UnknownConversion with a did-you-mean."""
     if name in known:
         return known[name]
-    raise UnknownConversion(f"there is no conversion type {name!r}.", did_you_mean(name, known) or f"Known are: {', '.join(sorted(known))}.")
+    raise UnknownConversion(
+        f"there is no conversion type {name!r}.", did_you_mean(name, known) or f"Known are: {', '.join(sorted(known))}."
+    )
 
 
 def check_fits(kind: ConversionType, media_type: MediaType) -> None:

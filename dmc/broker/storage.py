@@ -1,0 +1,95 @@
+"""The storage seam: where the bytes of items stand. Variants sort beside it (`storage_dirs.py`, `storage_memory.py`).
+
+Law (each line is a contract test run on every variant):
+1. An item is a folder; its place is the parent folder: incoming, to_do, in_progress or finished. It stands in exactly one.
+2. `advance` is one rename; it does nothing if the folder is already there.
+3. What `admit` made (original, ticket, folder) is durable when it returns; before that the item is not listed by `places`
+   as arrived, and `abandon` removes it without a trace.
+4. `remove` is durable when it returns, and does nothing for a folder that is not there.
+5. `sweep` moves what does not belong to quarantine and never deletes it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Place(StrEnum):
+    """The four folders; every item's folder stands in one of them."""
+
+    INCOMING = "incoming"
+    TO_DO = "to_do"
+    IN_PROGRESS = "in_progress"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A folder that was found: where it stands, and whether its ticket is there (it was admitted)."""
+
+    item_id: str
+    place: Place
+    has_ticket: bool
+
+
+class Storage(Protocol):
+    """The folders of items; see the law above. All paths are absolute."""
+
+    def arrive(self, item_id: str) -> Path:
+        """Make incoming/<id>/ for bytes that begin to arrive; returns the folder."""
+        ...
+
+    def admit(self, item_id: str, file_name: str, ticket: dict[str, Any]) -> None:
+        """Write the ticket beside the complete original `file_name` and make both, their folder and incoming/ durable."""
+        ...
+
+    def abandon(self, item_id: str) -> None:
+        """Remove incoming/<id>/ of something that was never admitted."""
+        ...
+
+    def place_of(self, item_id: str) -> Place | None: ...
+
+    def folder(self, item_id: str) -> Path | None:
+        """The item's folder, wherever it stands now."""
+        ...
+
+    def advance(self, item_id: str, to: Place) -> None:
+        """Move the item's folder by one rename; raises NotFound if there is none."""
+        ...
+
+    def empty_out(self, item_id: str) -> None:
+        """Remove all that a worker has written into out/ (the log stays) and leave an empty out/."""
+        ...
+
+    def keep_out(self, item_id: str) -> None:
+        """Make out/ with all that is in it, and the item's folder, durable."""
+        ...
+
+    def write_outcome(self, item_id: str, outcome: dict[str, Any]) -> None:
+        """Write outcome.json durably beside the ticket."""
+        ...
+
+    def read_ticket(self, item_id: str) -> dict[str, Any] | None: ...
+
+    def read_outcome(self, item_id: str) -> dict[str, Any] | None: ...
+
+    def size_of(self, item_id: str, file_name: str) -> int | None:
+        """Bytes of a file in the item's folder; None if it is not there."""
+        ...
+
+    def remove(self, item_id: str) -> None: ...
+
+    def places(self) -> list[Found]:
+        """Every item folder in the four places."""
+        ...
+
+    def sync_places(self) -> None:
+        """Make the four places themselves durable."""
+        ...
+
+    def sweep(self) -> list[str]:
+        """Move foreign files and folders to quarantine/; returns what was moved, in words."""
+        ...
+
+    def free_bytes(self) -> int: ...

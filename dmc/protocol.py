@@ -1,0 +1,255 @@
+"""All that client and server share: paths, headers, JSON bodies, and error code ⇄ HTTP status.
+
+Field names are those of the outside (interface.md section 3) and only ever grow. Models are strict: what does not fit
+is refused, never bent. Nothing here opens a socket or a file.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dmc import errors
+from dmc.conversions import MediaType
+from dmc.items import Item, Outcome, Status
+from dmc.jobs import ErrorNote, Progress
+
+API = "/api/v1"
+UPLOADS = f"{API}/uploads"
+ITEMS = f"{API}/items"
+CHECK = f"{API}/check"
+EVENTS = f"{API}/events"
+TYPES = f"{API}/types"
+SERVER = f"{API}/server"
+
+SERVICE = "dmc"
+PROTOCOL = 1
+
+TUS_VERSION = "1.0.0"
+TUS_EXTENSIONS = ("creation", "termination")
+OFFSET_TYPE = "application/offset+octet-stream"
+ITEM_HEADER = "Dmc-Item"
+"""On answers about an upload that became an item: the item's id."""
+
+PAGE_LIMIT = 200
+CHECK_LIMIT = 1000
+
+_WIRE = ConfigDict(frozen=True, extra="forbid", strict=True)
+_READ = ConfigDict(frozen=True, extra="ignore")
+"""For what a server answers: a newer one may say more than this client knows."""
+
+
+class ErrorDetail(BaseModel):
+    model_config = _READ
+    code: str
+    message: str
+    hint: str = ""
+    request_id: str = ""
+
+
+class ErrorBody(BaseModel):
+    """`{"error": {"code", "message", "hint", "request_id"}}`: the body of every answer that is not a success."""
+
+    model_config = _READ
+    error: ErrorDetail
+
+
+class ProgressView(BaseModel):
+    model_config = _READ
+    fraction: float
+    speed: float | None = None
+    eta_s: float | None = None
+
+
+class ResultView(BaseModel):
+    model_config = _READ
+    file_name: str
+    file_size: int
+    sha512_checksum: str
+    url: str
+    receipt_url: str
+
+
+class ItemView(BaseModel):
+    """An item as the outside sees it; `etag` of the answer is its `version`."""
+
+    model_config = _READ
+    item_id: str
+    client_id: str
+    status: Status
+    version: int
+    created_at: str
+    conversion_type: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    file_name: str
+    file_size: int
+    sha512_checksum: str
+    media_type: MediaType | None = None
+    queue_position: int | None = None
+    attempt: int = 1
+    wish: str | None = None
+    outcome: Outcome | None = None
+    reason: str | None = None
+    progress: ProgressView | None = None
+    errors: list[ErrorNote] = Field(default_factory=list)
+    result: ResultView | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    acknowledged_at: str | None = None
+
+
+class ItemPage(BaseModel):
+    """Items in order of creation; `cursor` is set when there are more."""
+
+    model_config = _READ
+    items: list[ItemView]
+    cursor: str | None = None
+
+
+class Identity(BaseModel):
+    """Who answers at this address. The part after `accepting` is only told to a caller with a token."""
+
+    model_config = _READ
+    service: str
+    protocol: int
+    instance: str
+    accepting: bool
+    version: str | None = None
+    max_file_size: int | None = None
+    free_bytes: int | None = None
+    ledger_seq: int | None = None
+    media_types: list[MediaType] | None = None
+    conversion_types: list[str] | None = None
+
+
+class CheckEntry(BaseModel):
+    model_config = _WIRE
+    sha512: str = Field(pattern=r"^[0-9a-f]{128}$")
+    file_size: int = Field(ge=0)
+    conversion_type: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class CheckRequest(BaseModel):
+    model_config = _WIRE
+    files: list[CheckEntry] = Field(max_length=CHECK_LIMIT)
+
+
+class CheckAnswer(BaseModel):
+    """For one asked file: `have` with the item, `uploading` with the upload's URL, or `want`."""
+
+    model_config = _READ
+    state: Literal["have", "uploading", "want"]
+    item: ItemView | None = None
+    url: str | None = None
+
+
+class CheckReply(BaseModel):
+    model_config = _READ
+    files: list[CheckAnswer]
+
+
+class AcknowledgeRequest(BaseModel):
+    """`sha512` of the result, or of the original where there is no result."""
+
+    model_config = _WIRE
+    sha512: str = Field(pattern=r"^[0-9a-f]{128}$")
+
+
+def view_of(item: Item, *, progress: Progress | None = None, queue_position: int | None = None, base: str = "") -> ItemView:
+    """The outside view of a ledger record; `base` is a path prefix for URLs."""
+    here = f"{base}{ITEMS}/{item.item_id}"
+    result = None
+    if item.result is not None:
+        result = ResultView(**item.result.model_dump(), url=f"{here}/result", receipt_url=f"{here}/receipt")
+        result = result.model_copy(update={"file_name": result_label(item)})
+    shown = None if progress is None else ProgressView(fraction=progress.fraction, speed=progress.speed, eta_s=progress.eta_s)
+    return ItemView(
+        item_id=item.item_id,
+        client_id=item.client_id,
+        status=item.status,
+        version=item.version,
+        created_at=item.created_at,
+        conversion_type=item.conversion_type,
+        options=item.options,
+        file_name=item.original_file_name,
+        file_size=item.file_size,
+        sha512_checksum=item.sha512_checksum,
+        media_type=item.media_type,
+        queue_position=queue_position,
+        attempt=item.attempt,
+        wish=item.wish,
+        outcome=item.outcome,
+        reason=item.reason,
+        progress=shown,
+        errors=list(item.errors),
+        result=result,
+        started_at=item.started_at,
+        finished_at=item.finished_at,
+        acknowledged_at=item.acknowledged_at,
+    )
+
+
+def result_label(item: Item) -> str:
+    """What a person would call the result: the original's stem with the result's ending."""
+    if item.result is None:
+        return item.original_file_name
+    stem = item.original_file_name.rpartition(".")[0] or item.original_file_name
+    ending = item.result.file_name.rpartition(".")[2]
+    return f"{stem}.{ending}"
+
+
+STATUS_OF: dict[type[errors.DmcError], int] = {
+    errors.BadRequest: 400,
+    errors.BadSettings: 400,
+    errors.UsageFault: 400,
+    errors.SignInNeeded: 401,
+    errors.NotAllowed: 403,
+    errors.UnknownItem: 404,
+    errors.NotFound: 404,
+    errors.WrongStatus: 409,
+    errors.Conflict: 409,
+    errors.Cancelled: 409,
+    errors.TooLarge: 413,
+    errors.UnknownConversion: 415,
+    errors.NotMedia: 415,
+    errors.Unsupported: 415,
+    errors.DamagedMedia: 415,
+    errors.LossRefused: 415,
+    errors.WholeFileMismatch: 460,
+    errors.VerificationFailed: 500,
+    errors.Locked: 423,
+    errors.Busy: 503,
+    errors.DiskFull: 507,
+    errors.ServerUnreachable: 503,
+    errors.TimedOut: 504,
+}
+"""HTTP status of each error; families not named here: Refused 400, Unavailable 503, Broken 500."""
+
+
+def http_status(problem: errors.DmcError) -> int:
+    """The HTTP status that tells `problem`."""
+    for kind in type(problem).__mro__:
+        if kind in STATUS_OF:
+            return STATUS_OF[kind]
+    if isinstance(problem, errors.Unavailable):
+        return 503
+    return 400 if isinstance(problem, errors.Refused) else 500
+
+
+def error_from_wire(status: int, detail: ErrorDetail | None) -> errors.DmcError:
+    """The error that a server told: by its code where this client knows it, else by the status' family."""
+    message = detail.message if detail else f"the server answered {status}."
+    hint = detail.hint if detail else ""
+    code = detail.code if detail else f"http_{status}"
+    for kind in STATUS_OF:
+        if kind.__name__ == code:
+            return kind(message, hint)
+    if code == "whole_file_mismatch":
+        return errors.WholeFileMismatch(message, hint)
+    if status in (408, 423, 425, 429, 503, 504):
+        return errors.Busy(message, hint, code=code)
+    if status == 507:
+        return errors.DiskFull(message, hint, code=code)
+    if status >= 500:
+        return errors.StillBroken(message, hint, code=code)
+    return errors.BadRequest(message, hint, code=code)
