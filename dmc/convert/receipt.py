@@ -1,0 +1,157 @@
+"""The receipt: what was kept, changed and lost of a file, and how its result was verified.
+
+Written as receipt.json beside the result. It only tells; what it tells was decided in plan.py and measured in
+transcode.py and verify.py. Field names only ever grow.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = "dmc.receipt/1"
+FILE_NAME = "receipt.json"
+
+_PLAIN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+Fate = Literal["kept", "changed", "lost"]
+
+
+class FileFacts(BaseModel):
+    """A file in numbers: the source or the result."""
+
+    model_config = _PLAIN
+    file_name: str
+    file_size: int
+    sha512: str
+    container: str
+    media_type: str
+    duration_s: float | None = None
+
+
+class StreamEntry(BaseModel):
+    """One stream of the source: what was done with it, what became of it and why; numbers before and after."""
+
+    model_config = _PLAIN
+    index: int
+    type: str
+    codec: str | None
+    action: Literal["copy", "encode", "drop", "sidecar"]
+    outcome: Fate
+    reason: str
+    before: dict[str, Any] = Field(default_factory=dict)
+    after: dict[str, Any] | None = None
+
+
+class MetadataEntry(BaseModel):
+    """One kind of metadata (`tags`, `chapters`, `rotation`, `GPS`, `EXIF`, `ICC`, …) and what became of it."""
+
+    model_config = _PLAIN
+    kind: str
+    outcome: Fate
+    detail: str = ""
+
+
+class Verification(BaseModel):
+    """How the result was checked: a full decode, counted; `drift_s` is the largest distance of a stream's start or end from the source's."""
+
+    model_config = _PLAIN
+    passed: bool
+    decoded_frames: int
+    decoded_s: float
+    source_frames: int
+    source_s: float
+    drift_s: float
+    errors_in_source: int
+    sha512: str
+    took_s: float
+
+
+class Receipt(BaseModel):
+    """Everything that a person may want to know before the original is deleted."""
+
+    model_config = _PLAIN
+    schema_: Literal["dmc.receipt/1"] = Field(default="dmc.receipt/1", alias="schema")
+    conversion_type: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    outcome: Literal["converted", "kept-original", "skipped"]
+    reason: str | None = None
+    source: FileFacts
+    result: FileFacts | None = None
+    streams: tuple[StreamEntry, ...] = ()
+    metadata: tuple[MetadataEntry, ...] = ()
+    verification: Verification | None = None
+    warnings: tuple[str, ...] = ()
+    took_s: float = 0.0
+    made_with: str = ""
+
+    @property
+    def losses(self) -> list[str]:
+        """Everything lost, one sentence each."""
+        streams = [f"{s.type} stream {s.index} ({s.codec or 'unknown'}): {s.reason}" for s in self.streams if s.outcome == "lost"]
+        return streams + [f"{m.kind}: {m.detail}" for m in self.metadata if m.outcome == "lost"]
+
+
+def write_receipt(out_dir: Path, receipt: Receipt) -> Path:
+    """Write receipt.json into `out_dir`, synced; the caller syncs the folder."""
+    path = out_dir / FILE_NAME
+    text = receipt.model_dump_json(by_alias=True, indent=2)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+def read_receipt(out_dir: Path) -> Receipt:
+    """The receipt in `out_dir`."""
+    return Receipt.model_validate_json((out_dir / FILE_NAME).read_bytes())
+
+
+def short_lines(receipt: Receipt) -> list[str]:
+    """The receipt for people, in three to eight lines."""
+    lines = [_headline(receipt), _streams_line(receipt)]
+    kept = [m.kind for m in receipt.metadata if m.outcome != "lost"]
+    if kept:
+        lines.append(f"metadata kept: {', '.join(kept)}")
+    lines.append(f"lost: {'; '.join(receipt.losses)}" if receipt.losses else "lost: nothing")
+    if receipt.verification is not None:
+        lines.append(_verification_line(receipt.verification))
+    lines.extend(f"note: {warning}" for warning in receipt.warnings[:2])
+    if len(receipt.warnings) > 2:
+        lines.append(f"note: and {len(receipt.warnings) - 2} more, see receipt.json")
+    return lines
+
+
+def _headline(receipt: Receipt) -> str:
+    source = receipt.source
+    if receipt.result is None:
+        return f"{receipt.outcome}: {source.file_name} stays as it is; {receipt.reason or 'no result was made'}"
+    percent = 100.0 * receipt.result.file_size / source.file_size if source.file_size else 0.0
+    size = f"{in_bytes(source.file_size)} → {in_bytes(receipt.result.file_size)} ({percent:.0f} %)"
+    return f"{receipt.outcome}: {source.file_name} → {receipt.result.file_name} [{receipt.conversion_type}], {size}"
+
+
+def _streams_line(receipt: Receipt) -> str:
+    if not receipt.streams:
+        return "streams: none listed"
+    counts = {action: sum(s.action == action for s in receipt.streams) for action in ("copy", "encode", "sidecar", "drop")}
+    words = {"copy": "copied", "encode": "encoded", "sidecar": "in a sidecar", "drop": "left out"}
+    return "streams: " + ", ".join(f"{count} {words[action]}" for action, count in counts.items() if count)
+
+
+def _verification_line(check: Verification) -> str:
+    state = "verified" if check.passed else "NOT verified"
+    said = f"{state}: {check.decoded_frames} frames, {check.decoded_s:.2f} s decoded, drift {1000 * check.drift_s:.0f} ms"
+    return said + (f", {check.errors_in_source} decode errors in the source" if check.errors_in_source else "")
+
+
+def in_bytes(count: int) -> str:
+    """`1.4 MB`: bytes for people, in powers of 1000."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

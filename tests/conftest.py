@@ -1,0 +1,15 @@
+"""Fixtures that several rooms' tests share."""
+
+from pathlib import Path
+
+import pytest
+
+_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
+
+
+@pytest.fixture(scope="session")
+def media() -> Path:
+    """The folder of real media files beside the checkout; they are not part of the repository."""
+    if not (_MEDIA / "MANIFEST.json").is_file():
+        pytest.skip("the folder of real media files (../shared/media) is not there")
+    return _MEDIA
