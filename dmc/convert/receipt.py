@@ -54,7 +54,7 @@ class MetadataEntry(BaseModel):
 
 
 class Verification(BaseModel):
-    """How the result was checked: a full decode, counted; `drift_s` is the largest distance of a stream's start or end from the source's."""
+    """How the result was checked: a full decode, counted; `drift_s`: how far any stream starts or ends from where it did."""
 
     model_config = _PLAIN
     passed: bool

@@ -1,0 +1,96 @@
+"""Facts about a file: streams, times, tags, and which medium it is, as plain values that survive JSON.
+
+Made by probe.py and pictures.py, read by plan.py; a plan can be made and shown from facts alone, without the file.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dmc.conversions import MediaType
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """One stream as the container and its decoder state it; numbers are None where nothing says them.
+
+    `type` is video, audio, subtitle, attachment, data or unknown. `codec` is FFmpeg's name or None when nothing here knows it.
+    `cover` marks an attached picture. Times are seconds on the container's clock. `matrix` are the nine numbers of the display matrix.
+    """
+
+    index: int
+    type: str
+    codec: str | None
+    decodable: bool = True
+    profile: str | None = None
+    tag: str = ""
+    cover: bool = False
+    dispositions: tuple[str, ...] = ()
+    tags: dict[str, str] = field(default_factory=dict)
+    start_s: float | None = None
+    duration_s: float | None = None
+    time_base: tuple[int, int] | None = None
+    bit_rate: int | None = None
+    packets: int = 0
+    width: int | None = None
+    height: int | None = None
+    pix_fmt: str | None = None
+    depth: int | None = None
+    chroma: str | None = None
+    rate: tuple[int, int] | None = None
+    sample_aspect: tuple[int, int] | None = None
+    matrix: tuple[int, ...] | None = None
+    interlaced: bool = False
+    primaries: int | None = None
+    transfer: int | None = None
+    colour_matrix: int | None = None
+    colour_range: int | None = None
+    mastering: str | None = None
+    light_level: str | None = None
+    dynamic_hdr: str | None = None
+    alpha: bool = False
+    sample_rate: int | None = None
+    channels: int | None = None
+    layout: str | None = None
+    sample_format: str | None = None
+    mimetype: str | None = None
+    file_name: str | None = None
+
+    @property
+    def language(self) -> str | None:
+        return self.tags.get("language")
+
+
+@dataclass(frozen=True, slots=True)
+class ChapterFacts:
+    """One chapter; times in seconds."""
+
+    start_s: float
+    end_s: float
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFacts:
+    """What is in a file. The second half is about pictures only (`frames` 1 for a still; sizes before orientation is applied)."""
+
+    media_type: MediaType
+    container: str
+    file_size: int
+    duration_s: float | None = None
+    start_s: float | None = None
+    streams: tuple[StreamFacts, ...] = ()
+    chapters: tuple[ChapterFacts, ...] = ()
+    tags: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+    mode: str | None = None
+    orientation: int | None = None
+    has_icc: bool = False
+    has_exif: bool = False
+    has_alpha: bool = False
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON-able values, for `dmc probe`."""
+        return asdict(self)
