@@ -1,0 +1,224 @@
+"""`dmc convert`, `probe`, `plan`, `types`: what needs no server. Decoding happens in the locked room of a worker."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of, short
+
+if TYPE_CHECKING:
+    from dmc.cli.local import Ended
+
+Files = Annotated[list[Path], typer.Argument(help="Files.", show_default=False)]
+To = Annotated[str | None, typer.Option("--to", "-t", help="Conversion type; see: dmc types. Default: by medium.")]
+Options = Annotated[list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of the conversion type, e.g. crf=28.")]
+Out = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for results; default: beside each file.", file_okay=False)]
+Workers = Annotated[int, typer.Option("--workers", "-w", min=0, max=256, help="Conversions at once; 0: by cores and memory.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file to the front door."""
+    app.command()(convert)
+    app.command()(probe)
+    app.command()(plan)
+    app.command()(types)
+
+
+def parse_options(pairs: list[str] | None) -> dict[str, Any]:
+    """`["crf=28", "container=mp4"]` → {"crf": 28, "container": "mp4"}; raises UsageFault."""
+    from dmc.errors import UsageFault
+
+    options: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise UsageFault(f"{pair!r} is not KEY=VALUE.", "For example: --set crf=28")
+        word: Any = {"true": True, "false": False}.get(text.lower(), text)
+        try:
+            word = int(text)
+        except ValueError:
+            pass  # Not a number; the conversion type checks words by itself.
+        options[key] = word
+    return options
+
+
+def convert(
+    context: typer.Context,
+    files: Files,
+    to: To = None,
+    output: Out = None,
+    options: Options = None,
+    workers: Workers = 0,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Convert files here and now, without any server. Example: dmc convert holiday.mov --to web"""
+    screen = screen_of(context)
+    wanted = parse_options(options)
+    missing = [file for file in files if not file.is_file()]
+    present = [file for file in files if file.is_file()]
+    for file in missing:
+        screen.say(f"error: there is no file {file}")
+    if output is not None and not output.is_dir():
+        from dmc.errors import NotFound
+
+        raise NotFound(f"there is no folder {output}.", "Make it first.")
+    if dry_run:
+        _show_plans(screen, present, to, wanted, as_json)
+        raise typer.Exit(5 if missing else 0)
+    codes = [5] * len(missing) + _convert_all(screen, present, to, output, wanted, workers, as_json)
+    raise typer.Exit(_together(codes))
+
+
+def _convert_all(
+    screen: Screen, files: list[Path], to: str | None, output: Path | None, options: dict[str, Any], workers: int, as_json: bool
+) -> list[int]:
+    from dmc.assemble import conversion_for, local_run
+
+    codes: list[int] = []
+    kinds: dict[str, list[Path]] = {}
+    for file in files:
+        kinds.setdefault(to or conversion_for(file), []).append(file)
+    with screen.bars() as bars:
+        shown: dict[Path, Any] = {}
+
+        def progress(source: Path, fraction: float) -> None:
+            if screen.draws:
+                if source not in shown:
+                    shown[source] = bars.add_task(short(source.name, 30), total=1.0)
+                bars.update(shown[source], completed=fraction)
+
+        def end(ended: "Ended") -> None:
+            if ended.source in shown:
+                bars.remove_task(shown.pop(ended.source))
+            codes.append(_show_end(screen, ended, as_json))
+
+        for kind, group in kinds.items():
+            run = local_run(workers or None, output)
+            run.run(group, kind, options, lambda source, said: progress(source, said.fraction), end)
+    return codes
+
+
+def _show_end(screen: Screen, ended: "Ended", as_json: bool) -> int:
+    report = ended.report
+    if as_json:
+        screen.document(
+            "convert",
+            {
+                "source": os.fsencode(ended.source).decode("utf-8", "backslashreplace"),
+                "kind": report.kind,
+                "reason": report.reason,
+                "target": str(ended.target) if ended.target else None,
+                "result": report.result.model_dump() if report.result else None,
+                "errors": [error.model_dump() for error in report.errors],
+            },
+        )
+    elif ended.target is not None and report.result is not None:
+        was = ended.source.stat().st_size
+        share = f", {100 - 100 * report.result.file_size / was:.0f} % smaller" if was > report.result.file_size else ""
+        screen.data(f"{clean(str(ended.target))}: converted and verified, {bytes_text(report.result.file_size)}{share}")
+        if report.reason:
+            screen.say(f"  note: {report.reason}")
+    elif report.kind in ("kept-original", "skipped"):
+        screen.data(f"{clean(str(ended.source))}: {report.kind}: {report.reason}")
+    else:
+        for error in report.errors:
+            screen.say(f"error: {ended.source}: {error.message}" + (f"\n       {error.hint}" if error.hint else ""))
+    return exit_code_of(report.kind, [error.code for error in report.errors])
+
+
+def exit_code_of(kind: str, codes: list[str]) -> int:
+    """The exit code that tells a report: 0 for every good end, else that of the first error's class."""
+    from dmc import errors
+
+    if kind in ("converted", "kept-original", "skipped"):
+        return 0
+    for code in codes:
+        known = getattr(errors, code, None)
+        if isinstance(known, type) and issubclass(known, errors.DmcError):
+            return known.exit_code
+    return 70 if kind == "crashed" else 1
+
+
+def _together(codes: list[int]) -> int:
+    """One exit code for many files: the common one if all agree, 3 if only some failed."""
+    different = set(codes)
+    return different.pop() if len(different) == 1 else 3 if different else 0
+
+
+def probe(context: typer.Context, file: Annotated[Path, typer.Argument(help="File.")], as_json: Json = False) -> None:
+    """Say what is in a file. Example: dmc probe clip.mp4"""
+    from dmc.assemble import look_into
+
+    screen = screen_of(context)
+    facts = look_into(file).facts
+    if as_json:
+        screen.document("probe", {"file": str(file), **facts})
+        return
+    length = f", {facts['duration_s']:.1f} s" if facts.get("duration_s") else ""
+    screen.data(f"{clean(file.name)}: {facts['media_type']}, {facts['container']}{length}")
+    for stream in facts.get("streams", []):
+        screen.data("  " + _stream_line(stream))
+    if not facts.get("streams") and facts.get("width"):
+        screen.data(f"  {facts['width']}x{facts['height']}")
+
+
+def _stream_line(stream: dict[str, Any]) -> str:
+    words = [f"{stream.get('index')}: {stream.get('type') or stream.get('kind')}", str(stream.get("codec") or "unknown codec")]
+    if stream.get("width"):
+        words.append(f"{stream['width']}x{stream['height']}")
+    if stream.get("sample_rate"):
+        words.append(f"{stream['sample_rate']} Hz, {stream.get('channels')} channels")
+    words += [str(stream[key]) for key in ("language", "title") if stream.get(key)]
+    return ", ".join(words)
+
+
+def plan(context: typer.Context, files: Files, to: To = None, options: Options = None, as_json: Json = False) -> None:
+    """Say what would be done with files or folders, and why; touches nothing. Example: dmc plan ~/Videos --to h265"""
+    screen = screen_of(context)
+    _show_plans(screen, list(_all_files(files)), to, parse_options(options), as_json)
+
+
+def _all_files(paths: list[Path]) -> list[Path]:
+    from dmc.conversions import guess_media_type
+
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            for folder, _, names in os.walk(path):
+                found += sorted(Path(folder, name) for name in names if guess_media_type(name) and not name.startswith("."))
+        else:
+            found.append(path)
+    return found
+
+
+def _show_plans(screen: Screen, files: list[Path], to: str | None, options: dict[str, Any], as_json: bool) -> None:
+    from dmc.assemble import conversion_for, look_into
+    from dmc.errors import DmcError
+
+    for file in files:
+        try:
+            kind = to or conversion_for(file)
+            made = look_into(file, kind, options).plan or {}
+        except DmcError as problem:
+            kind, made = to or "", {"outcome": "refuse", "reason": problem.message, "hint": problem.hint, "streams": []}
+        if as_json:
+            screen.document("plan", {"file": str(file), "conversion_type": kind, **made})
+            continue
+        screen.data(f"{clean(str(file))}: {made.get('outcome')} {kind}: {made.get('reason') or ''}".rstrip(": "))
+        for decision in made.get("streams", []):
+            screen.data(f"  {decision.get('index')}: {decision.get('action')}: {decision.get('reason')}")
+
+
+def types(context: typer.Context, as_json: Json = False) -> None:
+    """List the conversion types. Example: dmc types"""
+    from dmc.conversions import CONVERSION_TYPES, describe
+
+    screen = screen_of(context)
+    if as_json:
+        screen.document("types", {"types": describe()})
+        return
+    rows = [[kind.name, ", ".join(kind.media_types), kind.extension, kind.summary] for kind in CONVERSION_TYPES.values()]
+    screen.table(["TYPE", "FROM", "GIVES", "WHAT"], rows)

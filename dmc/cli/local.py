@@ -1,0 +1,129 @@
+"""Converting here and now, without a server: the same worker processes, results renamed into place without replacing.
+
+Everything is written into a hidden folder beside the target (`.dmc-…`) and published only when it was verified; that
+folder goes away whatever happens.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from dmc.errors import UsageFault
+from dmc.files import Disk, publish, sha512_of, temp_name
+from dmc.jobs import Job, Progress, Report
+
+
+class Pool(Protocol):
+    """What is needed of convert/pool.py."""
+
+    def submit(self, job: Job) -> None: ...
+    def poll(self) -> "list[Progress | Report]": ...
+    def free_slots(self) -> int: ...
+    def wait(self, timeout_s: float) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of one local conversion; `target` is the published result, `receipt` what the worker wrote."""
+
+    source: Path
+    report: Report
+    target: Path | None
+    receipt: Path | None
+
+
+class LocalRun:
+    """Converts files one after the other or side by side; see `run`.
+
+    `names(source, ending)` gives the names a result may take, best first.
+    """
+
+    def __init__(self, pool: Pool, disk: Disk, names: Callable[[Path, str], Iterable[Path]]) -> None:
+        self._pool = pool
+        self._disk = disk
+        self._names = names
+        self._rooms: dict[str, tuple[Path, Path]] = {}
+
+    def run(
+        self,
+        sources: list[Path],
+        conversion_type: str,
+        options: dict[str, Any],
+        on_progress: Callable[[Path, Progress], None],
+        on_end: Callable[[Ended], None],
+    ) -> None:
+        """Convert all, tell each end as it comes, close the pool. Nothing is left behind, also on Ctrl-C."""
+        waiting = list(reversed(sources))
+        try:
+            while waiting or self._rooms:
+                while waiting and self._pool.free_slots():
+                    self._begin(waiting.pop(), conversion_type, options)
+                self._pool.wait(0.5)
+                for said in self._pool.poll():
+                    source, room = self._rooms[said.item_id]
+                    if isinstance(said, Progress):
+                        on_progress(source, said)
+                        continue
+                    ended = self._end(source, room, said)
+                    on_end(ended)
+                    self._forget(said.item_id)
+        finally:
+            self._pool.close()  # First: nobody may write into a room that is being removed.
+            for item_id in list(self._rooms):
+                self._forget(item_id)
+
+    def _begin(self, source: Path, conversion_type: str, options: dict[str, Any]) -> None:
+        target = next(iter(self._names(source, "")))
+        room = target.parent / temp_name()
+        self._disk.make_folder(room)
+        item_id = room.name
+        self._rooms[item_id] = (source, room)
+        self._disk.make_folder(room / "out")
+        self._disk.write(room / "log.txt", b"")
+        self._pool.submit(
+            Job(
+                item_id=item_id,
+                attempt=1,
+                original=os.path.abspath(source),
+                out_dir=str(room / "out"),
+                log_file=str(room / "log.txt"),
+                label=os.fsencode(source.name).decode("utf-8", "replace"),
+                conversion_type=conversion_type,
+                options=options,
+                file_size=source.stat().st_size,
+                sha512_checksum=sha512_of(source),
+            )
+        )
+
+    def _end(self, source: Path, room: Path, report: Report) -> Ended:
+        receipt = room / "out" / "receipt.json"
+        if report.result is None:
+            return Ended(source, report, None, receipt if receipt.is_file() else None)
+        made = room / "out" / report.result.file_name
+        target = self._publish(made, self._names(source, made.suffix))
+        _keep_times(source, target)
+        return Ended(source, report, target, receipt)
+
+    def _publish(self, made: Path, names: Iterable[Path]) -> Path:
+        for target in names:
+            try:
+                publish(self._disk, made, target)
+            except FileExistsError:
+                continue
+            return target
+        raise UsageFault("no free name was found for the result.")
+
+    def _forget(self, item_id: str) -> None:
+        _, room = self._rooms.pop(item_id)
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _keep_times(source: Path, target: Path) -> None:
+    """The result carries the original's time and is never readable by more people than the original was."""
+    was = source.stat()
+    os.utime(target, ns=(was.st_atime_ns, was.st_mtime_ns))
+    os.chmod(target, was.st_mode & 0o666)

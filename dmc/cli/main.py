@@ -1,0 +1,109 @@
+"""The `dmc` command: puts the nouns together, and is the one place where errors become exit codes.
+
+Loads no room: commands import what they need when they run, so that `--help` is instant. Talk goes to stderr, data to
+stdout.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from typing import Annotated
+
+import typer
+
+from dmc import __version__
+from dmc.cli import broker, client, config, convert, doctor, items, server, up
+from dmc.cli.render import Screen
+from dmc.errors import DmcError
+
+EXIT_INTERRUPTED = 130
+EXIT_OURS = 70
+
+app = typer.Typer(
+    name="dmc",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done or safely queued, 1 failed, 2 usage or settings, 3 some failed, 4 sign-in, 5 not found, "
+    "6 conflict or locked, 7 no server, 8 no space, 9 not (supported) media, 10 verification failed, 70 our fault, "
+    "124 timed out, 130 interrupted.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"dmc {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    context: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but data and errors.")] = False,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice: tracebacks too.")] = 0,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Drop a video, sound or picture into a folder; it comes home converted and verified."""
+    context.obj = Screen(quiet=quiet, verbose=verbose)
+
+
+for room in (up, convert, items):
+    room.register(app)
+for noun, group in (("server", server), ("broker", broker), ("client", client), ("config", config)):
+    app.add_typer(group.app, name=noun)
+doctor.register(app)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns the exit code. Every error ends here."""
+    try:
+        code = app(arguments, prog_name="dmc", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except DmcError as problem:
+        _tell(problem, "--json" in arguments)
+        return problem.exit_code
+    except typer.TyperException as problem:
+        show = getattr(problem, "show", None)
+        if callable(show):
+            show()
+        else:
+            sys.stderr.write(f"error: {problem}\n")
+        return problem.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone, e.g. `| head`. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as problem:  # noqa: BLE001 - the last line of the command line: a sentence instead of a traceback
+        return _our_fault(problem, verbose="-vv" in arguments)
+
+
+def _tell(problem: DmcError, as_json: bool) -> None:
+    if as_json:
+        detail = {"code": problem.code, "message": problem.message, "hint": problem.hint}
+        sys.stderr.write(json.dumps({"error": detail}) + "\n")
+        return
+    sys.stderr.write(f"error: {problem.message}\n")
+    if problem.hint:
+        sys.stderr.write(f"       {problem.hint}\n")
+
+
+def _our_fault(problem: Exception, verbose: bool) -> int:
+    text = "".join(traceback.format_exception(problem))
+    if verbose:
+        sys.stderr.write(text)
+        return EXIT_OURS
+    with tempfile.NamedTemporaryFile("w", prefix="dmc-fault-", suffix=".log", delete=False) as file:
+        file.write(text)
+    sys.stderr.write(f"error: a fault of dmc: {type(problem).__name__}: {problem}\n       The details are in {file.name}\n")
+    return EXIT_OURS

@@ -1,0 +1,127 @@
+"""How the command line shows things: data on stdout, talk on stderr, tables that shrink, bars on a terminal only.
+
+`Screen` is handed to every command. With `--json` a command prints one document with `"schema": "dmc.<noun>/1"`, or, for
+a stream, one such object per line. rich is loaded only when there is something to draw.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+Json = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done; change nothing.")]
+
+
+def screen_of(context: typer.Context) -> "Screen":
+    """The screen that the front door made for this command."""
+    found = context.find_object(Screen)
+    return found or Screen()
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where a command's words go. `verbose`: 0, 1 or 2."""
+
+    quiet: bool = False
+    verbose: int = 0
+
+    def say(self, text: str) -> None:
+        """Talk: to stderr, unless --quiet."""
+        if not self.quiet:
+            sys.stderr.write(clean(text, keep_lines=True) + "\n")
+
+    def data(self, text: str) -> None:
+        """Plain data: to stdout."""
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def document(self, noun: str, content: Mapping[str, Any]) -> None:
+        """One JSON document of a noun."""
+        self.data(json.dumps({"schema": f"dmc.{noun}/1", **content}, ensure_ascii=False, default=str))
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A plain table: columns as wide as they need, the widest one shrinks to fit; tab-separated in a pipe."""
+        if not sys.stdout.isatty():
+            for row in rows:
+                self.data("\t".join(clean(cell) for cell in row))
+            return
+        for line in _lay_out([headings, *rows], shutil.get_terminal_size((80, 24)).columns):
+            self.data(line)
+
+    @property
+    def draws(self) -> bool:
+        """Whether progress bars make sense: stderr is a terminal and nobody asked for quiet."""
+        return sys.stderr.isatty() and not self.quiet and os.isatty(sys.stderr.fileno())
+
+    @contextmanager
+    def bars(self) -> Iterator["Bars"]:
+        """Progress bars on stderr that vanish when done."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}%"))
+        with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True), transient=True) as bars:
+            yield bars
+
+
+def clean(text: str, *, keep_lines: bool = False) -> str:
+    """`text` without anything that could move the cursor or break a line: file names are not to be trusted."""
+    kept = "\n\t" if keep_lines else ""
+    return "".join(c if c.isprintable() or c in kept else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def short(name: str, width: int) -> str:
+    """`name` cut in the middle to `width` characters, the ending kept."""
+    name = clean(name)
+    if len(name) <= width:
+        return name
+    tail = max(4, width // 3)
+    return name[: max(1, width - tail - 1)] + "\N{HORIZONTAL ELLIPSIS}" + name[-tail:]
+
+
+def bytes_text(size: int | None) -> str:
+    """`1.2 GB`: bytes for people, in powers of 1000."""
+    if size is None:
+        return "?"
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def time_text(seconds: float | None) -> str:
+    """`2m10s`: a duration for people."""
+    if seconds is None:
+        return "?"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    return f"{minutes // 60}h{minutes % 60:02d}m"
+
+
+def _lay_out(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    cells = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    excess = sum(widths) + 2 * (len(widths) - 1) - width
+    if excess > 0:
+        widest = widths.index(max(widths))
+        widths[widest] = max(8, widths[widest] - excess)
+    lines = []
+    for row in cells:
+        lines.append("  ".join(short(cell, size).ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip())
+    return lines
