@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from dmc.errors import UnknownConversion
+from dmc.errors import BadRequest, UnknownConversion
 
 
 class MediaType(StrEnum):
@@ -95,6 +95,72 @@ def check_fits(kind: ConversionType, media_type: MediaType) -> None:
         f"{kind.name} is made from {' or '.join(kind.media_types)}, and this file is {media_type.value}.",
         f"For {media_type.value} take one of: {', '.join(fitting)}.",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a conversion: a number within bounds, one of some words, or yes or no."""
+
+    name: str
+    summary: str
+    least: float | None = None
+    most: float | None = None
+    whole: bool = False
+    words: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """What values are allowed, in words."""
+        if self.words:
+            return f"one of {', '.join(self.words)}"
+        if self.least is None or self.most is None:
+            return "true or false"
+        return f"a {'whole ' if self.whole else ''}number from {self.least:g} to {self.most:g}"
+
+    def takes(self, value: Any) -> bool:
+        """Is `value` (as JSON gives it) allowed?"""
+        if self.words:
+            return value in self.words
+        if self.least is None or self.most is None:
+            return isinstance(value, bool)
+        fits = isinstance(value, int) or (isinstance(value, float) and not self.whole)
+        return fits and not isinstance(value, bool) and self.least <= value <= self.most
+
+
+_EVERY = (
+    Option("keep_if_larger", "keep the result even if it is larger than its source"),
+    Option("on_loss", "what to do when something of the source cannot be kept", words=("continue", "refuse")),
+)
+_CRF = Option("crf", "quality of the picture, smaller is better and larger", 0, 51)
+_HEIGHT = Option("height", "largest height of the picture in pixels; it is never enlarged", 16, 8640, whole=True)
+_CONTAINER = Option("container", "container of the result", words=("mkv", "mp4"))
+
+OPTIONS: Mapping[str, Mapping[str, Option]] = {
+    name: {option.name: option for option in (*_EVERY, *own)}
+    for name, own in (
+        ("h264", (_CRF, _HEIGHT, _CONTAINER)),
+        ("h265", (_CRF, _HEIGHT, _CONTAINER)),
+        ("web", (_CRF, _HEIGHT)),
+        *((name, ()) for name in ("mkv", "opus", "mp3", "webp", "png", "jpeg")),
+    )
+}
+"""The options that each conversion type takes."""
+
+
+def check_options(conversion_type: str, options: Mapping[str, Any]) -> None:
+    """Raise BadRequest with a did-you-mean for an option that the conversion type does not take, or a value out of bounds."""
+    known = OPTIONS.get(conversion_type, {})
+    for name, value in options.items():
+        if name not in known:
+            hint = did_you_mean(name, known) or f"It takes: {', '.join(sorted(known))}."
+            raise BadRequest(f"{conversion_type} has no option {name!r}.", hint)
+        if not known[name].takes(value):
+            raise BadRequest(f"option {name} of {conversion_type} cannot be {value!r}.", f"It is {known[name].said}.")
+
+
+def extension_of(kind: ConversionType, options: Mapping[str, Any]) -> str:
+    """The file ending of a result, with its dot: that of the type unless the option `container` says another."""
+    return f".{options['container']}" if "container" in options else kind.extension
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
