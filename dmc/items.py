@@ -150,8 +150,9 @@ class ItemIds:
 
     def __init__(self, floor: str | None = None) -> None:
         self._lock = threading.Lock()
-        self._last_ms = uuid.UUID(floor).int >> 80 if floor else 0
-        self._counter = 0
+        self._last_ms, self._counter = 0, 0
+        if floor:
+            self.raise_floor(floor)
 
     def next(self) -> str:
         """A new id, larger than every one before it."""

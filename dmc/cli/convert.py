@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 Files = Annotated[list[Path], typer.Argument(help="Files.", show_default=False)]
 To = Annotated[str | None, typer.Option("--to", "-t", help="Conversion type; see: dmc types. Default: by medium.")]
-Options = Annotated[list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of the conversion type, e.g. crf=28.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of the conversion type, e.g. crf=28.")
+]
 Out = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for results; default: beside each file.", file_okay=False)]
 Workers = Annotated[int, typer.Option("--workers", "-w", min=0, max=256, help="Conversions at once; 0: by cores and memory.")]
 
@@ -90,24 +92,26 @@ def _convert_all(
                     shown[source] = bars.add_task(short(source.name, 30), total=1.0)
                 bars.update(shown[source], completed=fraction)
 
-        def end(ended: "Ended") -> None:
-            if ended.source in shown:
-                bars.remove_task(shown.pop(ended.source))
-            codes.append(_show_end(screen, ended, as_json))
-
         for kind, group in kinds.items():
+
+            def end(ended: "Ended", kind: str = kind) -> None:
+                if ended.source in shown:
+                    bars.remove_task(shown.pop(ended.source))
+                codes.append(_show_end(screen, ended, kind, as_json))
+
             run = local_run(workers or None, output)
             run.run(group, kind, options, lambda source, said: progress(source, said.fraction), end)
     return codes
 
 
-def _show_end(screen: Screen, ended: "Ended", as_json: bool) -> int:
+def _show_end(screen: Screen, ended: "Ended", kind: str, as_json: bool) -> int:
     report = ended.report
     if as_json:
         screen.document(
             "convert",
             {
                 "source": os.fsencode(ended.source).decode("utf-8", "backslashreplace"),
+                "conversion_type": kind,
                 "kind": report.kind,
                 "reason": report.reason,
                 "target": str(ended.target) if ended.target else None,

@@ -1,0 +1,106 @@
+"""Whole `dmc convert` against the ffmpeg program of the package imageio-ffmpeg: same clip, same encoder settings, sound copied.
+
+    .venv/bin/pip install imageio-ffmpeg
+    .venv/bin/python bench/convert.py [--runs 7] [--seconds 30] [CLIP]
+
+Prints the median of alternating runs, start-up included, as ratios dmc / ffmpeg in wall and CPU time, and the share that
+dmc spends on verifying, which ffmpeg does not do. CLIP defaults to the 720p recording of the shared media, else the sample.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CANDIDATES = (ROOT.parent / "shared/media/video-h264-aac-720p-hello-talk.mp4", ROOT / "dmc/sample/nasa.mp4")
+
+# What dmc's recipes say, in ffmpeg's words; preset and crf are stated on both sides so that a change of default shows here.
+PEERS = {
+    "h264": ["-c:v", "libx264", "-preset", "medium", "-crf", "21"],
+    "h265": ["-c:v", "libx265", "-preset", "medium", "-crf", "24", "-x265-params", "log-level=none"],
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds of one run: on the clock, on the processors, and, for dmc, spent on verification."""
+
+    wall: float
+    cpu: float
+    verify: float = 0.0
+
+
+def measure(command: list[str]) -> Run:
+    """Run a command to its end; its children's processor time counts."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wall = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def make_clip(ffmpeg: str, source: Path, seconds: float, folder: Path) -> Path:
+    """`source` repeated to `seconds`, packets untouched, one picture and one sound stream."""
+    clip = folder / "clip.mp4"
+    command = [ffmpeg, "-v", "error", "-stream_loop", "-1", "-i", str(source), "-t", str(seconds)]
+    subprocess.run([*command, "-map", "0:v:0", "-map", "0:a:0?", "-c", "copy", str(clip)], check=True)
+    return clip
+
+
+def compare(kind: str, ffmpeg: str, clip: Path, runs: int) -> tuple[list[Run], list[Run]]:
+    """Alternating runs of dmc and ffmpeg, the first pair not counted."""
+    ours, theirs = [], []
+    for number in range(runs + 1):
+        with tempfile.TemporaryDirectory() as out:
+            crf = PEERS[kind][PEERS[kind].index("-crf") + 1]
+            dmc = [sys.executable, "-m", "dmc", "convert", str(clip), "--to", kind, "-o", out, "--json"]
+            a = measure([*dmc, "--set", f"crf={crf}", "--set", "keep_if_larger=true"])
+            b = measure([ffmpeg, "-v", "error", "-i", str(clip), "-map", "0", *PEERS[kind], "-c:a", "copy", f"{out}/peer.mkv"])
+        if number:
+            ours.append(a)
+            theirs.append(b)
+    return ours, theirs
+
+
+def main() -> None:
+    """Compare for every peer and print a table."""
+    import imageio_ffmpeg
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clip", nargs="?", type=Path, default=next(c for c in CANDIDATES if c.exists()))
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    asked = parser.parse_args()
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    os.environ["PYTHONPATH"] = str(ROOT)
+    print(
+        f"{asked.clip.name} repeated to {asked.seconds:g} s, {asked.runs} alternating runs, {os.cpu_count()} cores; median (min-max) in s"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        clip = make_clip(ffmpeg, asked.clip, asked.seconds, Path(folder))
+        for kind in PEERS:
+            ours, theirs = compare(kind, ffmpeg, clip, asked.runs)
+            row = {"type": kind}
+            for name, runs in (("dmc", ours), ("ffmpeg", theirs)):
+                walls = [r.wall for r in runs]
+                row[f"{name}_wall"] = f"{statistics.median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f})"
+                row[f"{name}_cpu"] = f"{statistics.median(r.cpu for r in runs):.2f}"
+            pairs = list(zip(ours, theirs, strict=True))
+            row["wall_ratio"] = f"{statistics.median(a.wall / b.wall for a, b in pairs):.3f}"
+            row["cpu_ratio"] = f"{statistics.median(a.cpu / b.cpu for a, b in pairs):.3f}"
+            print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()

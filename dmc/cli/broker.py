@@ -1,0 +1,156 @@
+"""`dmc broker run | add | list | verify | pause | drain | resume`: the queue, on the machine where it lives."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dmc.cli.convert import Options, parse_options
+from dmc.cli.render import DryRun, Json, bytes_text, screen_of
+
+if TYPE_CHECKING:
+    from dmc.items import Status
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The broker: moves items from to_do to finished.")
+
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="Server settings file.", exists=True, dir_okay=False)]
+Data = Annotated[Path | None, typer.Option("--data-folder", help="Where items and the ledger live.")]
+
+
+@app.command()
+def run(context: typer.Context, config: Config = None, data_folder: Data = None) -> None:
+    """Run the broker as a process of its own (settings: broker = "separate"). Example: dmc broker run"""
+    from dmc.cli.running import work
+    from dmc.config import load_server
+
+    work(load_server(config, {"data_folder": data_folder}).settings, screen_of(context))
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Files.")],
+    to: Annotated[str | None, typer.Option("--to", "-t", help="Conversion type; default: by medium.")] = None,
+    options: Options = None,
+    config: Config = None,
+    data_folder: Data = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Admit files straight into the queue of this machine. Example: dmc broker add clip.mov --to h265"""
+    from dmc.assemble import admit_file, conversion_for, open_parts
+    from dmc.config import load_server
+    from dmc.errors import NotFound
+
+    screen = screen_of(context)
+    settings = load_server(config, {"data_folder": data_folder}).settings
+    for file in files:
+        if not file.is_file():
+            raise NotFound(f"there is no file {file}.", "Nothing was added." if file == files[0] else "")
+    if dry_run:
+        for file in files:
+            screen.say(f"would add {file} as {to or conversion_for(file)}")
+        return
+    with open_parts(settings, recover=False) as parts:
+        for file in files:
+            item = admit_file(parts, settings, file, to or conversion_for(file), parse_options(options))
+            if as_json:
+                screen.document("item", {"item": item.model_dump(mode="json", exclude_none=True)})
+            else:
+                screen.data(item.item_id)
+
+
+@app.command("list")
+def list_items(
+    context: typer.Context,
+    status: Annotated[str | None, typer.Option("--status", help="to_do, in_progress, finished_successful or finished_with_errors.")] = None,
+    client: Annotated[str | None, typer.Option("--client", help="Only items of this client.")] = None,
+    after: Annotated[str, typer.Option("--after", help="Only items after this id, for paging.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10000, help="At most so many.")] = 200,
+    config: Config = None,
+    data_folder: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List items in order of creation. Example: dmc broker list --status to_do"""
+    from dmc.assemble import open_parts
+    from dmc.config import load_server
+
+    screen = screen_of(context)
+    with open_parts(load_server(config, {"data_folder": data_folder}).settings, recover=False) as parts:
+        items = parts.ledger.select(_status(status), client, after, limit)
+        counts = parts.ledger.counts()
+    if as_json:
+        rows = [item.model_dump(mode="json", exclude_none=True) for item in items]
+        screen.document("items", {"items": rows, "counts": {str(key): number for key, number in counts.items()}})
+        return
+    rows = [[i.item_id, i.status, i.conversion_type, bytes_text(i.file_size), i.original_file_name] for i in items]
+    screen.table(["ITEM", "STATUS", "TO", "SIZE", "NAME"], rows)
+    screen.say(", ".join(f"{number} {key}" for key, number in counts.items()))
+
+
+def _status(name: str | None) -> "Status | None":
+    from dmc.conversions import did_you_mean
+    from dmc.errors import UsageFault
+    from dmc.items import Status
+
+    if name is None:
+        return None
+    if name not in set(Status):
+        raise UsageFault(f"there is no status {name!r}.", did_you_mean(name, set(Status)))
+    return Status(name)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    quick: Annotated[bool, typer.Option("--quick", help="Sizes only; do not read every byte again.")] = False,
+    config: Config = None,
+    data_folder: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Check index, journal, folders and digests; changes nothing; exit code 1 if something is wrong. Example: dmc broker verify"""
+    from dmc.assemble import open_parts, verify_data
+    from dmc.config import load_server
+
+    screen = screen_of(context)
+    with open_parts(load_server(config, {"data_folder": data_folder}).settings, recover=False) as parts:
+        report = verify_data(parts, digests=not quick)
+    if as_json:
+        findings = [{"kind": f.kind, "item_id": f.item_id, "detail": f.detail} for f in report.findings]
+        screen.document("verify", {"ok": not findings, "records": report.records, "seq": report.seq, "findings": findings})
+    else:
+        for finding in report.findings:
+            screen.data(f"{finding.kind}  {finding.item_id}  {finding.detail}")
+        screen.say(f"{report.records} items, {len(report.findings)} findings.")
+    raise typer.Exit(1 if report.findings else 0)
+
+
+@app.command()
+def pause(context: typer.Context, config: Config = None, data_folder: Data = None, dry_run: DryRun = False) -> None:
+    """Begin nothing new and put running conversions back. Example: dmc broker pause"""
+    _set_mode(context, "pause", config, data_folder, dry_run)
+
+
+@app.command()
+def drain(context: typer.Context, config: Config = None, data_folder: Data = None, dry_run: DryRun = False) -> None:
+    """Finish what is running, begin nothing new. Example: dmc broker drain"""
+    _set_mode(context, "drain", config, data_folder, dry_run)
+
+
+@app.command()
+def resume(context: typer.Context, config: Config = None, data_folder: Data = None, dry_run: DryRun = False) -> None:
+    """Go on after pause or drain. Example: dmc broker resume"""
+    _set_mode(context, "run", config, data_folder, dry_run)
+
+
+def _set_mode(context: typer.Context, mode: str, config: Path | None, data_folder: Path | None, dry_run: bool) -> None:
+    from dmc.assemble import open_control
+    from dmc.config import load_server
+
+    screen = screen_of(context)
+    control = open_control(load_server(config, {"data_folder": data_folder}).settings)
+    if dry_run:
+        screen.say(f"would set the broker to {mode}")
+        return
+    control.ask(mode)
+    screen.say(f"the broker is asked to {mode}.")

@@ -1,0 +1,178 @@
+"""Processes that stay: server, broker and client as threads that live and end together.
+
+SIGTERM and Ctrl-C ask everything to stop in order; a room that ends by itself with an error stops the others, so that a
+supervisor can start the process anew. Nothing here decides anything about items.
+"""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dmc.cli.render import Screen
+from dmc.errors import DmcError, StillBroken
+from dmc.log import Log, start_logging
+
+if TYPE_CHECKING:
+    from dmc.broker.broker import Broker
+    from dmc.config import ClientSettings, ServerSettings
+    from dmc.server.app import Server
+
+_log = Log("cli")
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set; a second Ctrl-C ends the process at once."""
+    stop = threading.Event()
+
+    def ask(number: int, _frame: object) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            os._exit(130)
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class Rooms:
+    """Threads that live together: the first one that ends, for whatever reason, sets `stop` for all."""
+
+    stop: threading.Event
+    fault: BaseException | None = None
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def begin(self, name: str, run: Callable[[threading.Event], None]) -> None:
+        """Run a room in a thread until `stop`."""
+
+        def main() -> None:
+            try:
+                run(self.stop)
+            except BaseException as problem:
+                self.fault = self.fault or problem
+                _log.error("room ended", room=name, problem=type(problem).__name__, message=problem)
+                if not isinstance(problem, DmcError):
+                    raise
+            finally:
+                self.stop.set()
+
+        thread = threading.Thread(target=main, name=name)
+        self._threads.append(thread)
+        thread.start()
+
+    def wait(self) -> None:
+        """Wait until all have ended; raises the fault of the one that ended first by itself."""
+        self.stop.wait()
+        for thread in self._threads:
+            thread.join()
+        if isinstance(self.fault, DmcError):
+            raise self.fault
+        if self.fault is not None:
+            raise StillBroken(f"a part of dmc ended: {self.fault}.") from self.fault
+
+
+class ServerRoom:
+    """The server's event loop in a thread: `address` is known once `bound` is set."""
+
+    def __init__(self, server: "Server", host: str, port: int) -> None:
+        self._server, self._host, self._port = server, host, port
+        self.bound = threading.Event()
+        self.url = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until `stop`."""
+        try:
+            asyncio.run(self._main(stop))
+        finally:
+            self.bound.set()  # Also after a failed start: whoever waits for the address must not wait for ever.
+
+    async def _main(self, stop: threading.Event) -> None:
+        host, port = await self._server.start(self._host, self._port)
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{port}"
+        _log.info("listening", url=self.url)
+        self.bound.set()
+        try:
+            await asyncio.to_thread(stop.wait)
+        finally:
+            await self._server.stop()
+
+
+def run_broker(broker: "Broker") -> Callable[[threading.Event], None]:
+    """A room that works the queue until told to stop, then puts running items back."""
+
+    def run(stop: threading.Event) -> None:
+        try:
+            broker.run(stop)
+        finally:
+            broker.stop()
+
+    return run
+
+
+def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False) -> None:
+    """`dmc server run`: the server, with the broker inside unless settings say otherwise."""
+    from dmc.assemble import build_broker, build_server, open_parts, page_link, start_pool
+
+    start_logging(settings.log_level)
+    embedded = settings.broker == "embedded"
+    # The workers' forkserver first: it must not inherit a lock or a socket.
+    pool = start_pool(settings) if embedded else None
+    try:
+        with stop_on_signals() as stop, open_parts(settings, recover=True) as parts:
+            rooms = Rooms(stop)
+            if pool is not None:
+                broker = build_broker(settings, parts, pool)
+                broker.start_up()
+                rooms.begin("broker", run_broker(broker))
+            server = ServerRoom(build_server(settings, parts), settings.listen_on_address, settings.listen_on_port)
+            rooms.begin("server", server.run)
+            server.bound.wait()
+            if server.url:
+                screen.say(f"dmc serves at {server.url}; data in {settings.data_folder}")
+                if with_link:
+                    screen.data(page_link(parts, server.url))
+            rooms.wait()
+    finally:
+        if pool is not None:
+            pool.close()
+
+
+def work(settings: "ServerSettings", screen: Screen) -> None:
+    """`dmc broker run`: the broker as a process of its own."""
+    from dmc.assemble import build_broker, open_parts, start_pool
+
+    start_logging(settings.log_level)
+    pool = start_pool(settings)
+    try:
+        with stop_on_signals() as stop, open_parts(settings, recover=True) as parts:
+            broker = build_broker(settings, parts, pool)
+            broker.start_up()
+            screen.say(f"the broker works on {settings.data_folder}")
+            rooms = Rooms(stop)
+            rooms.begin("broker", run_broker(broker))
+            rooms.wait()
+    finally:
+        pool.close()
+
+
+def sync(settings: "ClientSettings", screen: Screen) -> None:
+    """`dmc client run`: watch, send, fetch, until told to stop."""
+    from dmc.assemble import open_client
+
+    start_logging(settings.log_level)
+    with stop_on_signals() as stop, open_client(settings) as client:
+        for observed in settings.list_of_paths_to_observe:
+            screen.say(f"watching {observed.path}")
+        rooms = Rooms(stop)
+        rooms.begin("client", client.run)
+        rooms.wait()

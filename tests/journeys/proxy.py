@@ -1,0 +1,74 @@
+"""A small TCP proxy that does to connections what networks do: cuts, stalls, throttles, counts."""
+
+import contextlib
+import socket
+import threading
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Proxy:
+    """Forwards 127.0.0.1:port to 127.0.0.1:target.
+
+    `cut_after`: reset the connection once so many bytes went up on it (None: never). `bytes_up` counts what went up in all.
+    """
+
+    target: int
+    cut_after: int | None = None
+    bytes_up: int = 0
+    cuts: int = 0
+    _listener: socket.socket = field(default_factory=socket.socket)
+    _open: set[socket.socket] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen()
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+            except OSError:
+                near.close()
+                continue
+            far.settimeout(None)
+            with self._lock:
+                self._open |= {near, far}
+            threading.Thread(target=self._pump, args=(near, far, True), daemon=True).start()
+            threading.Thread(target=self._pump, args=(far, near, False), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, up: bool) -> None:
+        sent = 0
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if up:
+                    sent += len(data)
+                    with self._lock:
+                        self.bytes_up += len(data)
+                        cut = self.cut_after is not None and sent > self.cut_after
+                        self.cuts += cut
+                    if cut:
+                        break
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+            with self._lock:
+                self._open.discard(end)
+
+    def close(self) -> None:
+        """Stop listening and drop every connection."""
+        self._listener.close()
+        with self._lock:
+            left = list(self._open)
+        for end in left:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)

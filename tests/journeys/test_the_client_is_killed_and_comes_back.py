@@ -1,0 +1,43 @@
+"""The client dies between any two steps; after it came back there is one item and one result."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.household import Household, household, tone, wait_for
+
+MOMENTS: dict[str, Callable[[Household], bool]] = {
+    "as soon as the outbox is there": lambda h: (h.home / "client" / "outbox.json").exists(),
+    "in mid upload": lambda h: any((h.data / "incoming").glob("*/original*")),
+    "while it is queued or converted": lambda h: bool(h.items()),
+    "when it is converted": lambda h: "finished_successful" in h.statuses(),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_client_killed_at_any_moment_gets_its_result_once(tmp_path: Path, moment: str) -> None:
+    with household(tmp_path) as house:
+        house.start_server()
+        client = house.start_client()
+        house.drop("song.wav", tone(60))
+        wait_for(moment, lambda: MOMENTS[moment](house))
+        client.kill()
+        client.wait()
+        house.start_client()
+        wait_for("the acknowledgement", lambda: any(i.get("acknowledged_at") for i in house.items()))
+        assert [r.name for r in house.results()] == ["song.opus"]
+        assert len(house.items()) == 1
+
+
+def test_a_result_that_was_made_while_the_client_was_off_comes_home_days_later(tmp_path: Path) -> None:
+    with household(tmp_path) as house:
+        house.start_server()
+        client = house.start_client()
+        house.drop("song.wav", tone(20))
+        wait_for("the item", house.items)
+        client.kill()
+        client.wait()
+        wait_for("the conversion", lambda: house.statuses() == ["finished_successful"])
+        house.start_client()
+        wait_for("the result", lambda: [r.name for r in house.results()] == ["song.opus"])

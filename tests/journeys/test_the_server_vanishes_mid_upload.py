@@ -1,0 +1,46 @@
+"""The server dies while a file is on its way; nothing is sent twice, nothing is lost."""
+
+import hashlib
+from pathlib import Path
+
+from tests.journeys.household import Household, household, tone, wait_for
+from tests.journeys.proxy import Proxy
+
+
+def _incoming(house: Household) -> int:
+    return sum(f.stat().st_size for f in (house.data / "incoming").glob("*/original*"))
+
+
+def test_a_server_killed_in_mid_upload_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    content = tone(400)
+    with household(tmp_path) as house:
+        proxy = Proxy(house.port)
+        settings = (tmp_path / "client.toml").read_text().replace(f"port = {house.port}", f"port = {proxy.port}")
+        (tmp_path / "client.toml").write_text(settings)
+        server = house.start_server()
+        house.start_client()
+        house.drop("long.wav", content)
+        wait_for("some bytes on the server", lambda: _incoming(house) > 4_000_000)
+        server.kill()
+        server.wait()
+        house.start_server()
+        wait_for("the result", lambda: [r.name for r in house.results()] == ["long.opus"])
+        [item] = house.items()
+        assert item["sha512_checksum"] == hashlib.sha512(content).hexdigest()
+        assert proxy.bytes_up < 2 * len(content)
+        proxy.close()
+
+
+def test_a_line_that_is_cut_again_and_again_costs_little(tmp_path: Path) -> None:
+    content = tone(120)
+    with household(tmp_path) as house:
+        proxy = Proxy(house.port, cut_after=len(content) // 4)
+        settings = (tmp_path / "client.toml").read_text().replace(f"port = {house.port}", f"port = {proxy.port}")
+        (tmp_path / "client.toml").write_text(settings)
+        house.start_server()
+        house.start_client()
+        house.drop("cut.wav", content)
+        wait_for("the result", lambda: [r.name for r in house.results()] == ["cut.opus"])
+        assert proxy.cuts >= 3
+        assert len(house.items()) == 1
+        proxy.close()
