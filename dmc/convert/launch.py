@@ -1,0 +1,216 @@
+"""How a worker process begins and ends, seen from the pool: by fork from a warm server (Linux and other Unix), or by a fresh
+interpreter each (macOS, where forking a process that has used system libraries is unsafe).
+
+Both know workers by number only. They never signal a pid that may have been given to somebody else: the one who reaps is the
+one who kills.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dmc.convert.forkserver import PACKET, send_fork, send_kill
+
+_STOP_LIMIT_S = 10.0
+_FORK_SERVER = "import sys; sys.path[:] = {path!r}; from dmc.convert.forkserver import main; main({fd}, {entry!r})"
+_FRESH_WORKER = "import sys; sys.path[:] = {path!r}; from dmc.convert.worker import main; sys.exit(main({fd}, None))"
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """Worker `number` runs as process `pid`."""
+
+    number: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """Worker `number` is dead and reaped; `code` is its exit code, or minus the signal, or None if nobody saw it."""
+
+    number: int
+    code: int | None
+
+
+class Launcher(Protocol):
+    """Starts and kills workers."""
+
+    def start(self) -> None:
+        """Make ready; returns at once."""
+        ...
+
+    def launch(self, number: int, channel: int) -> None:
+        """Begin a worker that speaks on descriptor `channel`; the caller closes it afterwards."""
+        ...
+
+    def kill(self, number: int) -> None:
+        """Kill worker `number` with all it started; nothing happens if it is dead already."""
+        ...
+
+    def happened(self) -> Sequence[Born | Died]:
+        """What happened since the last call; never blocks."""
+        ...
+
+    def descriptors(self) -> Sequence[int]:
+        """What becomes readable when something happened."""
+        ...
+
+    def close(self) -> None:
+        """Kill all; returns when they are dead."""
+        ...
+
+
+class ForkServer:
+    """Workers forked from one warm process; see forkserver.py. It is started again when it dies."""
+
+    def __init__(self, entry: str) -> None:
+        self._entry = entry
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._living: set[int] = set()
+        self._orphaned: list[Died] = []
+
+    def start(self) -> None:
+        if self._control is None:
+            self._connect()
+
+    def launch(self, number: int, channel: int) -> None:
+        for _ in range(2):  # a server that died meanwhile is started again, once
+            try:
+                send_fork(self._control or self._connect(), number, channel)
+            except (BrokenPipeError, ConnectionResetError):
+                self._bury_server()
+            else:
+                self._living.add(number)
+                return
+        self._orphaned.append(Died(number, None))
+
+    def kill(self, number: int) -> None:
+        if self._control is None or number not in self._living:
+            return
+        try:
+            send_kill(self._control, number)
+        except (BrokenPipeError, ConnectionResetError):
+            self._bury_server()
+
+    def happened(self) -> Sequence[Born | Died]:
+        found: list[Born | Died] = []
+        while self._control is not None:
+            try:
+                packet = self._control.recv(PACKET, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:
+                packet = b""
+            if not packet:
+                self._bury_server()
+                break
+            said = json.loads(packet)
+            found.append(Born(said["born"], said["pid"]) if "born" in said else Died(said["died"], said["code"]))
+        found += self._orphaned
+        self._orphaned.clear()
+        self._living -= {event.number for event in found if isinstance(event, Died)}
+        return found
+
+    def descriptors(self) -> Sequence[int]:
+        return [] if self._control is None else [self._control.fileno()]
+
+    def close(self) -> None:
+        """The server kills and reaps its workers when its control socket is closed, then ends."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                self._process.wait(_STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()  # the kernel then kills its workers
+                self._process.wait()
+            self._process = None
+        self._living.clear()
+
+    def _connect(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            code = _FORK_SERVER.format(path=_search_path(), fd=theirs.fileno(), entry=self._entry)
+            self._process = _python(code, theirs.fileno())
+        self._control = ours
+        return ours
+
+    def _bury_server(self) -> None:
+        """The server is dead, and so are its workers: the kernel saw to it."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._orphaned += [Died(number, None) for number in sorted(self._living)]
+        self._living.clear()
+
+
+class FreshProcess:
+    """Each worker is an interpreter of its own: slower to begin, and without a server."""
+
+    def __init__(self) -> None:
+        self._living: dict[int, subprocess.Popen[bytes]] = {}
+        self._born: list[Born] = []
+
+    def start(self) -> None:
+        """Nothing needs to be ready."""
+
+    def launch(self, number: int, channel: int) -> None:
+        process = _python(_FRESH_WORKER.format(path=_search_path(), fd=channel), channel)
+        self._living[number] = process
+        self._born.append(Born(number, process.pid))
+
+    def kill(self, number: int) -> None:
+        process = self._living.get(number)
+        if process is not None and process.poll() is None:
+            _kill_group(process)
+
+    def happened(self) -> Sequence[Born | Died]:
+        found: list[Born | Died] = [*self._born]
+        self._born.clear()
+        for number, process in list(self._living.items()):
+            code = process.poll()
+            if code is not None:
+                del self._living[number]
+                found.append(Died(number, code))
+        return found
+
+    def descriptors(self) -> Sequence[int]:
+        return []
+
+    def close(self) -> None:
+        for process in self._living.values():
+            if process.poll() is None:
+                _kill_group(process)
+            process.wait()
+        self._living.clear()
+
+
+def _python(code: str, fd: int) -> subprocess.Popen[bytes]:
+    """A Python that runs `code` with descriptor `fd` open and nothing else of ours; Ctrl-C in the terminal does not reach it."""
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-P", "-c", code], pass_fds=(fd,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _search_path() -> list[str]:
+    """Where this process finds its modules, said so that it does not depend on the current directory."""
+    return [os.path.abspath(entry) for entry in sys.path]
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()

@@ -1,0 +1,304 @@
+"""Worker processes and the watch over their lives: one child per item, exactly one report per job, whatever the child does.
+
+Fits the broker's Executor by shape. All methods belong to one thread (the broker's) but `wake`, which any thread may call. A job
+ends when its process is dead and reaped and all it said was read; only then its report is polled and its out/ looked at.
+Never blocks but in `wait` and `close`, never reads media, never trusts a worker's word without checking it.
+"""
+
+import select
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dmc.clock import Clock, rfc3339
+from dmc.convert import sandbox
+from dmc.convert.conversation import Conversation, doubt
+from dmc.convert.launch import Born, Died, ForkServer, FreshProcess, Launcher
+from dmc.convert.limits import Limits
+from dmc.convert.wire import LINE_LIMIT, Order, Rubbish, SandboxMode, Walls, encode
+from dmc.errors import BadSettings, Busy, UsageFault
+from dmc.jobs import ErrorNote, Job, Progress, Report
+from dmc.log import Log
+
+ENGINE = "dmc.convert.engine:convert"
+"""What workers run."""
+
+_READ_AT_ONCE = 256 * 1024
+_LINGER_S = 5.0
+"""How long a worker may take to end after its report, and its channel to close after its death."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """One running worker, for the thread index; `pid` is None until the process is there."""
+
+    pid: int | None
+    item_id: str
+    attempt: int
+    started_at: str
+    progress: Progress | None
+
+
+@dataclass(slots=True)
+class _Run:
+    """One job from submit to report. `verdict` is a report that was decided here, against what the worker may say."""
+
+    talk: Conversation
+    channel: socket.socket
+    started_at: str
+    pid: int | None = None
+    progress: Progress | None = None
+    verdict: Report | None = None
+    died: Died | None = None
+    died_at: float = 0.0
+    at_end: bool = False
+
+
+class WorkerPool:
+    """At most `slots` workers at a time.
+
+    `stall_limit_s`: a worker silent for longer is killed (default: the limits'). `run_as` is the (uid, gid) that workers change to when
+    started as root. `method` is how they begin; by default what fits the system. `entry` names the engine, for tests.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        limits: Limits,
+        clock: Clock,
+        *,
+        stall_limit_s: float | None = None,
+        sandbox: SandboxMode = "best-effort",
+        run_as: tuple[int, int] | None = None,
+        method: Literal["fork-server", "fresh-process"] | None = None,
+        entry: str = ENGINE,
+    ) -> None:
+        self._slots = slots
+        self._limits = limits
+        self._clock = clock
+        self._stall_s = limits.stall_s if stall_limit_s is None else stall_limit_s
+        self._mode = sandbox
+        self._run_as = run_as
+        self._entry = entry
+        self._fresh = (method or ("fresh-process" if sys.platform == "darwin" else "fork-server")) == "fresh-process"
+        self._launcher: Launcher = FreshProcess() if self._fresh else ForkServer(entry)
+        self._runs: dict[int, _Run] = {}
+        self._last_number = 0
+        self._walls: Walls | None = None
+        self._bell, self._bell_rope = socket.socketpair()
+        self._bell.setblocking(False)
+        self._bell_rope.setblocking(False)
+        self._open = True
+        self._log = Log("convert")
+
+    def start(self) -> None:
+        """Make workers ready; returns at once. Best called before locks and sockets are open.
+
+        Raises BadSettings when the sandbox is required and this machine cannot build it.
+        """
+        walls = sandbox.status(self._mode)
+        if self._mode == "required" and walls.missing:
+            raise BadSettings(
+                f"sandbox = required, but: {'; '.join(walls.missing)}.", 'Set sandbox = "best-effort", or use a newer kernel.'
+            )
+        self._log.info(
+            "workers_ready", slots=self._slots, sandbox=self._mode, walls=", ".join(walls.active), missing="; ".join(walls.missing)
+        )
+        self._launcher.start()
+
+    def submit(self, job: Job) -> None:
+        """Begin a job; raises Busy when no slot is free."""
+        if not self._open:
+            raise UsageFault("the workers are closed.")
+        if self.free_slots() == 0:
+            raise Busy("every worker is busy.")
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._last_number += 1
+        run = _Run(Conversation(job, self._clock.monotonic()), ours, rfc3339(self._clock.now()))
+        self._runs[self._last_number] = run
+        with theirs:
+            if self._give_order(run):
+                self._launcher.launch(self._last_number, theirs.fileno())
+            else:
+                self._condemn(self._last_number, run, "OrderTooLarge", "the job is too large to be given to a worker.")
+                run.died = Died(self._last_number, None)
+
+    def _give_order(self, run: _Run) -> bool:
+        order = Order(
+            job=run.talk.job,
+            limits=self._limits.to_plain(),
+            entry=self._entry,
+            sandbox=self._mode,
+            run_as=self._run_as,
+            watch_channel=self._fresh,
+        )
+        line = encode("order", order)
+        if len(line) > LINE_LIMIT:
+            return False
+        run.channel.sendall(line)  # fits the empty buffer of a new socket
+        return True
+
+    def poll(self) -> list[Progress | Report]:
+        """What happened since the last poll."""
+        self._quiet_bell()
+        said: list[Progress | Report] = []
+        for event in self._launcher.happened():
+            self._note(event)
+        now = self._clock.monotonic()
+        for number, run in list(self._runs.items()):
+            said.extend(self._listen(number, run, now))
+            self._watch(number, run, now)
+            if self._is_over(run, now):
+                said.append(self._end(number, run))
+        return said
+
+    def cancel(self, item_id: str) -> None:
+        """Kill the job of an item; its report says `cancelled`, unless the worker's own has been heard before."""
+        for number, run in self._runs.items():
+            if run.talk.job.item_id != item_id:
+                continue
+            if run.talk.report is None and run.verdict is None:
+                run.verdict = _report(run.talk.job, "cancelled", "cancelled", "cancelled on request.")
+            self._launcher.kill(number)
+
+    def free_slots(self) -> int:
+        return max(0, self._slots - len(self._runs))
+
+    def workers(self) -> list[WorkerInfo]:
+        """What runs now, oldest first."""
+        return [WorkerInfo(r.pid, r.talk.job.item_id, r.talk.job.attempt, r.started_at, r.progress) for r in self._runs.values()]
+
+    def walls(self) -> Walls:
+        """Which walls the latest worker said it has built; before any has: which ones this machine can build."""
+        return self._walls or sandbox.status(self._mode)
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when `poll` has something to do, when `wake` is called, or after `timeout_s`."""
+        watched = select.poll()
+        for fd in (self._bell.fileno(), *self._launcher.descriptors()):
+            watched.register(fd, select.POLLIN)
+        now = self._clock.monotonic()
+        for run in self._runs.values():
+            if run.at_end or run.died is not None:
+                timeout_s = min(timeout_s, 0.01)  # dead, and about to be reaped
+            if not run.at_end:
+                watched.register(run.channel.fileno(), select.POLLIN)
+            timeout_s = min(timeout_s, max(0.0, run.talk.heard_at + self._stall_s - now))
+        watched.poll(max(0.0, timeout_s) * 1000.0)
+
+    def wake(self) -> None:
+        """Let `wait` return at once; from any thread."""
+        try:
+            self._bell_rope.send(b"!")
+        except (BlockingIOError, BrokenPipeError, OSError):
+            pass  # it is ringing already, or nobody waits any more
+
+    def close(self) -> None:
+        """Kill and reap every worker; nothing of them lives or writes when this returns. No reports follow."""
+        if not self._open:
+            return
+        self._open = False
+        self._launcher.close()
+        for run in self._runs.values():
+            run.channel.close()
+        self._runs.clear()
+        self._bell_rope.close()
+        self._bell.close()
+
+    # --- the life of a run ---------------------------------------------------------------------------------------
+
+    def _note(self, event: Born | Died) -> None:
+        run = self._runs.get(event.number)
+        if run is None:
+            return
+        if isinstance(event, Born):
+            run.pid = event.pid
+        elif run.died is None:
+            run.died, run.died_at = event, self._clock.monotonic()
+
+    def _listen(self, number: int, run: _Run, now: float) -> list[Progress]:
+        """Read what there is, but not more than a busy worker could say: a flood must not hold up the others."""
+        told: list[Progress] = []
+        budget = _READ_AT_ONCE
+        while not run.at_end and (budget > 0 or run.died is not None):
+            try:
+                data = run.channel.recv(64 * 1024)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:
+                data = b""
+            run.at_end = not data
+            budget -= len(data)
+            if run.verdict is not None:
+                continue
+            try:
+                told += run.talk.hear(data, now)
+            except Rubbish as rubbish:
+                run.talk.report = None
+                self._condemn(number, run, "BadReport", f"the worker broke the rules: {rubbish}.")
+        if told:
+            run.progress = told[-1].model_copy(update={"worker_pid": run.pid or told[-1].worker_pid})
+        return [run.progress] if told and run.progress is not None else []
+
+    def _watch(self, number: int, run: _Run, now: float) -> None:
+        """Kill what hangs: silent for too long, lingering after its report, or cut off from us."""
+        if run.died is not None or run.verdict is not None:
+            return
+        if run.talk.report is not None:
+            if run.at_end or now - run.talk.heard_at > _LINGER_S:
+                self._launcher.kill(number)
+        elif run.at_end:
+            self._launcher.kill(number)
+        elif now - run.talk.heard_at > self._stall_s:
+            message = f"the worker said nothing for {self._stall_s:.0f} s and was ended."
+            self._condemn(number, run, "Stalled", message, "Try again; if it stalls each time, the file may be built to do that.")
+
+    def _condemn(self, number: int, run: _Run, code: str, message: str, hint: str = "The item's log may say more.") -> None:
+        run.verdict = _report(run.talk.job, "crashed", code, message, hint)
+        self._launcher.kill(number)
+
+    def _is_over(self, run: _Run, now: float) -> bool:
+        return run.died is not None and (run.at_end or now - run.died_at > _LINGER_S)
+
+    def _end(self, number: int, run: _Run) -> Report:
+        del self._runs[number]
+        run.channel.close()
+        self._walls = run.talk.walls or self._walls
+        job, report = run.talk.job, run.verdict or run.talk.report
+        code = run.died.code if run.died is not None else None
+        if report is None:
+            report = _death(job, code)
+        elif run.verdict is None:
+            why = doubt(job, report)
+            if why is not None:
+                report = _report(job, "crashed", "BadReport", f"the worker's report cannot be believed: {why}.")
+        self._log.info("job_ended", item=job.item_id, attempt=job.attempt, kind=report.kind, exit_code=code)
+        return report
+
+    def _quiet_bell(self) -> None:
+        try:
+            while self._bell.recv(4096):
+                pass
+        except BlockingIOError:
+            pass  # it is quiet
+
+
+def _death(job: Job, code: int | None) -> Report:
+    """The report of a worker that ended without one."""
+    if code == -signal.SIGXCPU:
+        return _report(job, "failed", "TooLarge", "it took more processor time than one job may use.", "Raise the limit cpu_s.")
+    hint = "The item's log holds its last words."
+    if code is None:
+        return _report(job, "crashed", "WorkerDied", "the process that starts the workers died, and the worker with it.", hint)
+    if code == -signal.SIGKILL:
+        hint = "Perhaps the machine ran out of memory; the system's log would say so."
+    how = f"was ended by {signal.Signals(-code).name} ({signal.strsignal(-code)})" if code < 0 else f"ended with exit code {code}"
+    return _report(job, "crashed", "WorkerDied", f"the worker {how} and left no result.", hint)
+
+
+def _report(job: Job, kind: Any, code: str, message: str, hint: str = "") -> Report:
+    note = ErrorNote(code=code, message=message, hint=hint)
+    return Report(item_id=job.item_id, attempt=job.attempt, kind=kind, errors=(note,))

@@ -1,0 +1,208 @@
+"""The child's main: reads one order, builds its walls, runs the engine, says one report, ends.
+
+The order of steps is the point: everything that could be turned against the machine is given up before the original is opened.
+What libraries print, tracebacks, and the last words of a native crash go to the job's log file. Never writes but there and in out/.
+"""
+
+import ctypes
+import errno
+import faulthandler
+import importlib
+import os
+import pkgutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+
+from dmc.convert import sandbox
+from dmc.convert.conversation import PROGRESS_EVERY_S
+from dmc.convert.limits import Limits
+from dmc.convert.wire import LINE_LIMIT, Order, decode_order, encode
+from dmc.errors import Broken, DmcError, StillBroken, TooLarge, Unavailable
+from dmc.files import translate
+from dmc.jobs import ErrorNote, Job, Progress, Report
+from dmc.log import Log, start_logging
+
+Engine = Callable[[Job, Limits, Callable[[Progress], None]], Report]
+"""Turns an original into a result; raises DmcError, or reports."""
+
+_PR_SET_PDEATHSIG = 1
+_NICE = 10
+_IO_IDLE = 3 << 13
+_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
+
+
+_NOT_NEEDED = ("av.__main__", "av.datasets")
+_PILLOW = ("ImageChops", "ImageCms", "ImageColor", "ImageFile", "ImageOps", "ImagePalette", "ImageSequence", "features")
+
+
+def warm_up() -> None:
+    """Import all that a job may need, so that a forked worker imports nothing more."""
+    for module in pkgutil.walk_packages(importlib.import_module("av").__path__, "av."):
+        if module.name not in _NOT_NEEDED:
+            importlib.import_module(module.name)
+    for name in _PILLOW:
+        importlib.import_module(f"PIL.{name}")
+    importlib.import_module("PIL.Image").init()
+    time.tzset()
+
+
+def main(channel: int, server_pid: int | None) -> int:
+    """One job, ordered through descriptor `channel`; gives the exit code. `server_pid` is the fork server, if one forked us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the broker's to decide
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    order = decode_order(_read_line(channel))
+    voice = _Voice(channel)
+    try:
+        _settle_in(order, server_pid)
+        limits = Limits.from_plain(order.limits)
+        engine = load(order.entry)
+        walls = sandbox.apply(order.sandbox, [order.job.original], [order.job.out_dir], limits)
+        voice.say("hello", walls.model_copy(update={"active": (*walls.active, _who())}))
+        if order.watch_channel:
+            threading.Thread(target=_end_with, args=(channel,), daemon=True).start()
+    except (DmcError, OSError) as problem:
+        report = _report_of(order.job, problem)
+    else:
+        report = run(engine, order.job, limits, voice.progress)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    voice.say("report", report)
+    return 0
+
+
+def run(engine: Engine, job: Job, limits: Limits, on_progress: Callable[[Progress], None]) -> Report:
+    """`engine` on `job`, every error turned into a report: the last line of defence of this room."""
+    try:
+        return engine(job, limits, on_progress)
+    except MemoryError:
+        problem: DmcError = TooLarge("converting it needs more memory than one worker may use.", "Raise the limit memory_bytes.")
+    except DmcError as refused:
+        problem = refused
+    except OSError as fault:
+        problem = _os_fault(fault)
+    except Exception as unforeseen:  # noqa: BLE001
+        Log("convert").fault("engine_failed", item=job.item_id)
+        problem = StillBroken(f"the engine failed with {type(unforeseen).__name__}.", "The item's log holds the details.")
+    return _report_of(job, problem)
+
+
+def load(entry: str) -> Any:
+    """The function that `module:function` names."""
+    module, _, name = entry.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _os_fault(fault: OSError) -> DmcError:
+    if fault.errno == errno.EFBIG:
+        return TooLarge("the result grew beyond the largest file a worker may write.", "Raise the limit file_size_bytes.")
+    return translate(fault, "converting")
+
+
+def _report_of(job: Job, problem: DmcError | OSError) -> Report:
+    error = _os_fault(problem) if isinstance(problem, OSError) else problem
+    kind = "unavailable" if isinstance(error, Unavailable) else "crashed" if isinstance(error, Broken) else "failed"
+    note = ErrorNote(code=error.code, message=error.message, hint=error.hint)
+    return Report(item_id=job.item_id, attempt=job.attempt, kind=kind, errors=(note,))
+
+
+class _Voice:
+    """The worker's side of the channel; a broken one ends the process, since nobody is left to work for."""
+
+    def __init__(self, channel: int) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._told_at = 0.0
+
+    def progress(self, said: Progress) -> None:
+        now = time.monotonic()
+        if now - self._told_at < PROGRESS_EVERY_S:
+            return
+        self._told_at = now
+        self.say("progress", said)
+
+    def say(self, kind: Any, value: BaseModel) -> None:
+        line = encode(kind, value)
+        with self._lock:
+            try:
+                while line:
+                    line = line[os.write(self._channel, line) :]
+            except (BrokenPipeError, ConnectionResetError):
+                os._exit(1)
+
+
+def _read_line(channel: int) -> bytes:
+    line = bytearray()
+    while not line.endswith(b"\n") and len(line) <= LINE_LIMIT:
+        part = os.read(channel, LINE_LIMIT)
+        if not part:
+            os._exit(1)  # who ordered is gone
+        line += part
+    return bytes(line)
+
+
+def _settle_in(order: Order, server_pid: int | None) -> None:
+    """Own session, own log, quiet priority, less rights, and an end when the fork server ends."""
+    if server_pid is not None:
+        os.setsid()
+    _open_log(order)
+    os.umask(0o077)
+    _be_quiet()
+    if order.run_as is not None and os.getuid() == 0:
+        _drop_rights(order.job, *order.run_as)
+    if server_pid is not None:
+        sandbox.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which would clear it
+        if os.getppid() != server_pid:
+            os._exit(1)
+    os.chdir(order.job.out_dir)
+    tempfile.tempdir = order.job.out_dir
+
+
+def _open_log(order: Order) -> None:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    log = os.open(order.job.log_file, flags, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(log)
+    os.close(nothing)
+    faulthandler.enable()
+    start_logging("info")
+    Log("worker").info("begin", item=order.job.item_id, attempt=order.job.attempt, conversion=order.job.conversion_type)
+
+
+def _be_quiet() -> None:
+    """Leave processor and disk to everybody else: a conversion has time."""
+    os.nice(_NICE)
+    number = _IOPRIO_SET.get(os.uname().machine) if sys.platform.startswith("linux") else None
+    if number is not None:
+        ctypes.CDLL(None).syscall(ctypes.c_long(number), ctypes.c_int(1), ctypes.c_int(0), ctypes.c_int(_IO_IDLE))
+
+
+def _drop_rights(job: Job, uid: int, gid: int) -> None:
+    """Become another user; the room's folder goes along. The folders above it must let that user pass."""
+    os.chown(job.out_dir, uid, gid)
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+
+
+def _who() -> str:
+    if os.getuid() != 0:
+        return f"user {os.getuid()}"
+    return "user root (no other user is configured for workers)"
+
+
+def _end_with(channel: int) -> None:
+    """End when the other end of the channel is gone, for systems that have no signal for that."""
+    try:
+        while os.read(channel, 1):
+            pass
+    finally:
+        os._exit(1)

@@ -1,0 +1,238 @@
+"""Engines that misbehave, each in one way, and one that does not. Imported by worker processes; see tests/convert/rooms.py."""
+
+import ctypes
+import faulthandler
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from dmc.convert.limits import Limits
+from dmc.errors import DiskFull, NotMedia
+from dmc.jobs import Job, Progress, Report, ResultFacts
+
+Tell = Callable[[Progress], None]
+
+
+def progress(job: Job, fraction: float) -> Progress:
+    return Progress(item_id=job.item_id, attempt=job.attempt, worker_pid=os.getpid(), fraction=fraction)
+
+
+def finished(job: Job, name: str = "result.txt") -> Report:
+    made = Path(job.out_dir, name).read_bytes()
+    facts = ResultFacts(file_name=name, file_size=len(made), sha512_checksum=hashlib.sha512(made).hexdigest())
+    return Report(item_id=job.item_id, attempt=job.attempt, kind="converted", result=facts)
+
+
+def copies(job: Job, limits: Limits, tell: Tell) -> Report:
+    """The one that does its work."""
+    tell(progress(job, 0.5))
+    Path(job.out_dir, "result.txt").write_bytes(Path(job.original).read_bytes())
+    return finished(job)
+
+
+def skips(job: Job, limits: Limits, tell: Tell) -> Report:
+    return Report(item_id=job.item_id, attempt=job.attempt, kind="skipped", reason="already so")
+
+
+def refuses(job: Job, limits: Limits, tell: Tell) -> Report:
+    raise NotMedia("this is a shopping list.", "Convert a film.")
+
+
+def finds_the_disk_full(job: Job, limits: Limits, tell: Tell) -> Report:
+    raise DiskFull("no room.")
+
+
+def raises(job: Job, limits: Limits, tell: Tell) -> Report:
+    raise ZeroDivisionError("on purpose")
+
+
+def exits_at_once(job: Job, limits: Limits, tell: Tell) -> Report:
+    os._exit(3)
+
+
+def exits_politely(job: Job, limits: Limits, tell: Tell) -> Report:
+    sys.exit(0)
+
+
+def kills_itself(job: Job, limits: Limits, tell: Tell) -> Report:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def crashes_natively(job: Job, limits: Limits, tell: Tell) -> Report:
+    faulthandler._sigsegv()
+    raise AssertionError
+
+
+def sleeps_for_ever(job: Job, limits: Limits, tell: Tell) -> Report:
+    Path(job.out_dir, "half").write_bytes(b"half a result")
+    tell(progress(job, 0.1))
+    while True:
+        time.sleep(3600)
+
+
+def holds_the_interpreter(job: Job, limits: Limits, tell: Tell) -> Report:
+    ctypes.PyDLL(None).sleep(3600)  # never lets go of Python's own lock
+    raise AssertionError
+
+
+def goes_backwards(job: Job, limits: Limits, tell: Tell) -> Report:
+    Path(job.out_dir, "result.txt").write_bytes(b"x")
+    for step in range(40):
+        tell(progress(job, (step % 7) / 7 * 1.5))
+        time.sleep(0.02)
+    return finished(job)
+
+
+def reports_two_ends(job: Job, limits: Limits, tell: Tell) -> Report:
+    line = json.dumps({"report": skips(job, limits, tell).model_dump()})
+    _say(f"{line}\n{line}\n".encode())
+    return skips(job, limits, tell)
+
+
+def writes_rubbish(job: Job, limits: Limits, tell: Tell) -> Report:
+    _say(b"\x80\x04\x95 this is no JSON\n")
+    return sleeps_for_ever(job, limits, lambda _: None)
+
+
+def sends_a_pickle(job: Job, limits: Limits, tell: Tell) -> Report:
+    _say(b"cos\nsystem\n(S'touch /tmp/pwned'\ntR.\n")
+    return sleeps_for_ever(job, limits, lambda _: None)
+
+
+def floods_with_progress(job: Job, limits: Limits, tell: Tell) -> Report:
+    line = json.dumps({"progress": progress(job, 0.5).model_dump()}).encode() + b"\n"
+    while True:
+        _say(line * 1000)
+
+
+def floods_without_lines(job: Job, limits: Limits, tell: Tell) -> Report:
+    while True:
+        _say(b"x" * 100_000)
+
+
+def sends_not_a_number(job: Job, limits: Limits, tell: Tell) -> Report:
+    _say(json.dumps({"progress": {**progress(job, 0.5).model_dump(), "fraction": float("nan")}}).encode() + b"\n")
+    return sleeps_for_ever(job, limits, lambda _: None)
+
+
+def speaks_for_another_item(job: Job, limits: Limits, tell: Tell) -> Report:
+    return finished_elsewhere(job)
+
+
+def finished_elsewhere(job: Job) -> Report:
+    Path(job.out_dir, "result.txt").write_bytes(b"x")
+    return finished(job).model_copy(update={"item_id": "another"})
+
+
+def claims_a_result(job: Job, limits: Limits, tell: Tell) -> Report:
+    facts = ResultFacts(file_name="result.txt", file_size=5, sha512_checksum="0" * 128)
+    return Report(item_id=job.item_id, attempt=job.attempt, kind="converted", result=facts)
+
+
+def points_outside(job: Job, limits: Limits, tell: Tell) -> Report:
+    facts = ResultFacts(file_name="../log.txt", file_size=Path(job.log_file).stat().st_size, sha512_checksum="0" * 128)
+    return Report(item_id=job.item_id, attempt=job.attempt, kind="converted", result=facts)
+
+
+def links_to_the_original(job: Job, limits: Limits, tell: Tell) -> Report:
+    os.symlink(job.original, Path(job.out_dir, "result.txt"))
+    return finished(job)
+
+
+def hard_links_the_original(job: Job, limits: Limits, tell: Tell) -> Report:
+    os.link(job.original, Path(job.out_dir, "result.txt"))
+    return finished(job)
+
+
+def leaves_a_child_behind(job: Job, limits: Limits, tell: Tell) -> Report:
+    """Its grandchild would go on writing into out/ for ever, in a session of its own."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.close(writer)
+            while True:
+                Path(job.out_dir, "stray").write_text(str(os.getpid()))
+                time.sleep(0.001)
+        os._exit(0)
+    os.close(writer)
+    os.wait()
+    while not Path(job.out_dir, "stray").exists():
+        time.sleep(0.001)
+    return skips(job, limits, tell)
+
+
+def lingers_after_its_report(job: Job, limits: Limits, tell: Tell) -> Report:
+    _say(json.dumps({"report": skips(job, limits, tell).model_dump()}).encode() + b"\n")
+    return sleeps_for_ever(job, limits, lambda _: None)
+
+
+def hangs_up(job: Job, limits: Limits, tell: Tell) -> Report:
+    """Closes its end of the channel and goes on."""
+    os.close(channel())
+    time.sleep(3600)
+    raise AssertionError
+
+
+def eats_memory(job: Job, limits: Limits, tell: Tell) -> Report:
+    hoard = []
+    while True:
+        hoard.append(bytearray(64 << 20))
+
+
+def grows_a_file(job: Job, limits: Limits, tell: Tell) -> Report:
+    with Path(job.out_dir, "result.txt").open("wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+
+
+def opens_everything(job: Job, limits: Limits, tell: Tell) -> Report:
+    held = []
+    while True:
+        held.append(open(job.original, "rb"))  # noqa: SIM115
+
+
+def burns_processor_time(job: Job, limits: Limits, tell: Tell) -> Report:
+    while True:
+        pass
+
+
+def ignores_every_signal(job: Job, limits: Limits, tell: Tell) -> Report:
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        try:
+            signal.signal(number, signal.SIG_IGN)
+        except (OSError, ValueError):
+            continue
+    return sleeps_for_ever(job, limits, tell)
+
+
+def channel() -> int:
+    """The descriptor on which the worker speaks to the pool, as somebody who broke into it would find it."""
+    for fd in range(3, 256):
+        try:
+            if os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
+                return fd
+        except OSError:
+            continue
+    return _channel_by_trying()
+
+
+def _channel_by_trying() -> int:
+    for fd in range(3, 256):
+        try:
+            if os.fstat(fd).st_mode & 0o170000 == 0o140000:
+                return fd
+        except OSError:
+            continue
+    raise AssertionError("no channel")
+
+
+def _say(data: bytes) -> None:
+    while data:
+        data = data[os.write(channel(), data) :]
