@@ -38,7 +38,8 @@ def add(
     dry_run: DryRun = False,
 ) -> None:
     """Admit files straight into the queue of this machine. Example: dmc broker add clip.mov --to h265"""
-    from dmc.assemble import admit_file, conversion_for, open_parts
+    from dmc.assemble.local import conversion_for
+    from dmc.assemble.server import admit_file, open_parts
     from dmc.config import load_server
     from dmc.errors import NotFound
 
@@ -72,7 +73,7 @@ def list_items(
     as_json: Json = False,
 ) -> None:
     """List items in order of creation. Example: dmc broker list --status to_do"""
-    from dmc.assemble import open_parts
+    from dmc.assemble.server import open_parts
     from dmc.config import load_server
 
     screen = screen_of(context)
@@ -109,7 +110,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check index, journal, folders and digests; changes nothing; exit code 1 if something is wrong. Example: dmc broker verify"""
-    from dmc.assemble import open_parts, verify_data
+    from dmc.assemble.server import open_parts, verify_data
     from dmc.config import load_server
 
     screen = screen_of(context)
@@ -144,7 +145,7 @@ def resume(context: typer.Context, config: Config = None, data_folder: Data = No
 
 
 def _set_mode(context: typer.Context, mode: str, config: Path | None, data_folder: Path | None, dry_run: bool) -> None:
-    from dmc.assemble import open_control
+    from dmc.assemble.server import open_control
     from dmc.config import load_server
 
     screen = screen_of(context)

@@ -9,7 +9,7 @@ import typer
 from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of, short
 
 if TYPE_CHECKING:
-    from dmc.cli.local import Ended
+    from dmc.convert.local import Ended
 
 Files = Annotated[list[Path], typer.Argument(help="Files.", show_default=False)]
 To = Annotated[str | None, typer.Option("--to", "-t", help="Conversion type; see: dmc types. Default: by medium.")]
@@ -77,7 +77,7 @@ def convert(
 def _convert_all(
     screen: Screen, files: list[Path], to: str | None, output: Path | None, options: dict[str, Any], workers: int, as_json: bool
 ) -> list[int]:
-    from dmc.assemble import conversion_for, local_run
+    from dmc.assemble.local import conversion_for, local_run
 
     codes: list[int] = []
     kinds: dict[str, list[Path]] = {}
@@ -154,10 +154,10 @@ def _together(codes: list[int]) -> int:
 
 def probe(context: typer.Context, file: Annotated[Path, typer.Argument(help="File.")], as_json: Json = False) -> None:
     """Say what is in a file. Example: dmc probe clip.mp4"""
-    from dmc.assemble import look_into
+    from dmc.assemble.local import look_into
 
     screen = screen_of(context)
-    facts = look_into(file).facts
+    facts, _ = look_into(file)
     if as_json:
         screen.document("probe", {"file": str(file), **facts})
         return
@@ -199,13 +199,14 @@ def _all_files(paths: list[Path]) -> list[Path]:
 
 
 def _show_plans(screen: Screen, files: list[Path], to: str | None, options: dict[str, Any], as_json: bool) -> None:
-    from dmc.assemble import conversion_for, look_into
+    from dmc.assemble.local import conversion_for, look_into
     from dmc.errors import DmcError
 
     for file in files:
         try:
             kind = to or conversion_for(file)
-            made = look_into(file, kind, options).plan or {}
+            _, planned = look_into(file, kind, options)
+            made = planned or {}
         except DmcError as problem:
             kind, made = to or "", {"outcome": "refuse", "reason": problem.message, "hint": problem.hint, "streams": []}
         if as_json:

@@ -18,7 +18,7 @@ def doctor(
     strict: Annotated[bool, typer.Option("--strict", help="Count warnings as failures.")] = False,
 ) -> None:
     """Check this machine, and say how to mend what is wrong. Example: dmc doctor"""
-    from dmc.assemble import examine
+    from dmc.cli.checks import examine
 
     screen = screen_of(context)
     checks = examine()

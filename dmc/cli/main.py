@@ -44,7 +44,7 @@ def start(
     context: typer.Context,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but data and errors.")] = False,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice: tracebacks too.")] = 0,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    _show_version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Drop a video, sound or picture into a folder; it comes home converted and verified."""
     context.obj = Screen(quiet=quiet, verbose=verbose)

@@ -121,7 +121,7 @@ def run_broker(broker: "Broker") -> Callable[[threading.Event], None]:
 
 def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False) -> None:
     """`dmc server run`: the server, with the broker inside unless settings say otherwise."""
-    from dmc.assemble import build_broker, build_server, open_parts, page_link, start_pool
+    from dmc.assemble.server import build_broker, build_server, open_parts, page_link, start_pool
 
     start_logging(settings.log_level)
     embedded = settings.broker == "embedded"
@@ -149,7 +149,7 @@ def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False
 
 def work(settings: "ServerSettings", screen: Screen) -> None:
     """`dmc broker run`: the broker as a process of its own."""
-    from dmc.assemble import build_broker, open_parts, start_pool
+    from dmc.assemble.server import build_broker, open_parts, start_pool
 
     start_logging(settings.log_level)
     pool = start_pool(settings)
@@ -167,7 +167,7 @@ def work(settings: "ServerSettings", screen: Screen) -> None:
 
 def sync(settings: "ClientSettings", screen: Screen) -> None:
     """`dmc client run`: watch, send, fetch, until told to stop."""
-    from dmc.assemble import open_client
+    from dmc.assemble.client import open_client
 
     start_logging(settings.log_level)
     with stop_on_signals() as stop, open_client(settings) as client:

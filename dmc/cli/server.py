@@ -41,7 +41,7 @@ def ping(
     as_json: Json = False,
 ) -> None:
     """Ask a server who it is; exit code 7 if none answers. Example: dmc server ping http://nas:8770"""
-    from dmc.assemble import ping_server
+    from dmc.assemble.client import ping_server
     from dmc.config import load_server
 
     screen = screen_of(context)
@@ -67,7 +67,7 @@ def token_create(
     dry_run: DryRun = False,
 ) -> None:
     """Make a token and print it, this once. Example: dmc server token create laptop > laptop.token"""
-    from dmc.assemble import open_tokens
+    from dmc.assemble.server import open_tokens
     from dmc.config import load_server
     from dmc.errors import WrongStatus
 
@@ -90,7 +90,7 @@ def token_create(
 @token.command("list")
 def token_list(context: typer.Context, config: Config = None, data_folder: Data = None, as_json: Json = False) -> None:
     """List tokens, without their secrets. Example: dmc server token list"""
-    from dmc.assemble import open_tokens
+    from dmc.assemble.server import open_tokens
     from dmc.config import load_server
 
     screen = screen_of(context)
@@ -117,7 +117,7 @@ def token_list(context: typer.Context, config: Config = None, data_folder: Data 
 @token.command("revoke")
 def token_revoke(context: typer.Context, name: Name, config: Config = None, data_folder: Data = None, dry_run: DryRun = False) -> None:
     """Make a token invalid. Example: dmc server token revoke laptop"""
-    from dmc.assemble import open_tokens
+    from dmc.assemble.server import open_tokens
     from dmc.config import load_server
     from dmc.errors import NotFound
 

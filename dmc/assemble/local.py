@@ -1,0 +1,44 @@
+"""What needs no server, put together from settings: converting here and now, probing, planning."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmc.assemble.server import head_of, limits_of, start_pool
+from dmc.config import load_server
+from dmc.conversions import DEFAULT_CONVERSIONS, guess_media_type
+from dmc.errors import NotFound, NotMedia
+from dmc.files import RealDisk
+
+if TYPE_CHECKING:
+    from dmc.convert.local import LocalRun
+
+
+
+def conversion_for(file: Path) -> str:
+    """The default conversion type for a file; raises NotFound or NotMedia."""
+    try:
+        medium = guess_media_type(file.name, head_of(file))
+    except OSError as problem:
+        raise NotFound(f"cannot read {file}: {problem.strerror}.") from None
+    if medium is None:
+        raise NotMedia(f"{file.name} is no video, sound or picture by its name or first bytes.", "Name the type: --to TYPE")
+    return DEFAULT_CONVERSIONS[medium]
+
+
+def local_run(workers: int | None, output: Path | None) -> "LocalRun":
+    """Conversion here and now; results go to `output`, or beside each file."""
+    from dmc.convert.local import LocalRun
+    from dmc.client.deliver import names_for
+
+    settings = load_server().settings
+    pool = start_pool(settings.model_copy(update={"number_of_conversion_threads": workers or settings.number_of_conversion_threads}))
+    return LocalRun(pool, RealDisk(), lambda source, ending: names_for(output or source.parent, source.name, ending))
+
+
+def look_into(file: Path, kind: str | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Facts of a file and, if a conversion type is named, the plan for it; raises what is wrong with the file."""
+    from dmc.convert.look import look
+
+    if not file.is_file():
+        raise NotFound(f"there is no file {file}.")
+    return look(file, kind, options or {}, limits_of(load_server().settings))

@@ -1,0 +1,201 @@
+"""Server and broker of one data folder, put together from settings.
+
+Rooms are imported inside the functions, so that a command loads only what it needs.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmc.clock import SystemClock
+from dmc.config import ServerSettings
+from dmc.conversions import check_fits, find_conversion, guess_media_type
+from dmc.errors import NotMedia
+from dmc.files import RealDisk
+
+if TYPE_CHECKING:
+    from dmc.broker.admission import Admissions
+    from dmc.broker.broker import Broker
+    from dmc.broker.control import Control
+    from dmc.broker.ledger import Ledger, LedgerReport
+    from dmc.broker.storage_dirs import StorageDirs
+    from dmc.convert.limits import Limits
+    from dmc.convert.pool import WorkerPool
+    from dmc.items import Item, ItemIds
+    from dmc.server.app import Server
+    from dmc.server.tokens import Tokens
+
+UP_TOKEN = "up"
+PAGE_TOKEN = "page"  # noqa: S105 - the name of a token, not a token
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What server, broker and the operator's commands share of one data folder."""
+
+    data: Path
+    disk: RealDisk
+    clock: SystemClock
+    ids: "ItemIds"
+    ledger: "Ledger"
+    storage: "StorageDirs"
+    admissions: "Admissions"
+    control: "Control"
+    tokens: "Tokens"
+
+
+@contextmanager
+def open_parts(settings: ServerSettings, *, recover: bool) -> Iterator[Parts]:
+    """Open a data folder. `recover`: as a process that stays; otherwise as a short command that takes no lock to read."""
+    from dmc.broker.admission import Admissions
+    from dmc.broker.ledger_json import LedgerJson
+    from dmc.broker.storage_dirs import StorageDirs
+    from dmc.items import ItemIds
+
+    data = settings.data_folder
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    disk, clock = RealDisk(), SystemClock()
+    storage = StorageDirs(data, disk)
+    storage.prepare()
+    ledger = LedgerJson.open(data, disk, recover=recover)
+    try:
+        newest = ledger.newest_id()
+        ids = ItemIds(newest)
+        admissions = Admissions(ledger, storage, clock, ids)
+        yield Parts(data, disk, clock, ids, ledger, storage, admissions, open_control(settings), open_tokens(settings))
+    finally:
+        ledger.close()
+
+
+def open_control(settings: ServerSettings) -> "Control":
+    """The broker's mode and heartbeat."""
+    from dmc.broker.control import Control
+
+    return Control(settings.data_folder, RealDisk(), SystemClock())
+
+
+def open_tokens(settings: ServerSettings) -> "Tokens":
+    """The tokens of a data folder."""
+    from dmc.server.tokens import Tokens
+
+    settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Tokens(settings.data_folder / "tokens.json", disk=RealDisk(), clock=SystemClock())
+
+
+def worker_slots(wanted: int) -> int:
+    """Conversions at once: as asked, else half the cores, at least two where there are two, one per 3 GiB of memory."""
+    if wanted:
+        return wanted
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(max(cores // 2, min(cores, 2)), memory // (3 << 30), 8))
+
+
+def limits_of(settings: ServerSettings) -> "Limits":
+    from dmc.convert.limits import Limits
+
+    bounds = settings.limits
+    return Limits(
+        max_pixels=bounds.max_pixels, max_duration_s=bounds.max_duration_h * 3600, memory_bytes=bounds.worker_memory, stall_s=bounds.stall_s
+    )
+
+
+def start_pool(settings: ServerSettings) -> "WorkerPool":
+    """Worker processes; call it before any lock or socket is open."""
+    from dmc.convert.pool import WorkerPool
+
+    slots = worker_slots(settings.number_of_conversion_threads)
+    pool = WorkerPool(slots, limits_of(settings), SystemClock(), stall_limit_s=settings.limits.stall_s, sandbox=settings.sandbox)
+    pool.start()
+    return pool
+
+
+def build_broker(settings: ServerSettings, parts: Parts, pool: "WorkerPool") -> "Broker":
+    """The broker of a data folder."""
+    from dmc.broker.broker import Broker, BrokerSettings
+    from dmc.broker.threads import ThreadIndex
+
+    bounds = BrokerSettings(disk_floor=settings.limits.disk_floor, acknowledged_days=settings.retention.acknowledged_days)
+    threads = ThreadIndex(parts.data, parts.disk, parts.clock)
+    return Broker(parts.ledger, parts.storage, pool, parts.clock, parts.control, threads, bounds)
+
+
+def build_server(settings: ServerSettings, parts: Parts) -> "Server":
+    """The server of a data folder."""
+    from dmc.broker.threads import ThreadIndex
+    from dmc.server.app import Server, ServerLimits
+    from dmc.server.identity import load_instance_id
+
+    bounds = settings.limits
+    limits = ServerLimits(
+        max_file_size=bounds.max_file_size,
+        disk_floor_bytes=bounds.disk_floor,
+        idle_timeout_s=bounds.upload_idle_s,
+        expiry_s=bounds.upload_expiry_h * 3600,
+        max_open_uploads_per_client=bounds.max_open_uploads_per_client,
+        media_types=tuple(settings.list_of_supported_media_types),
+        allowed_hosts=settings.allowed_hosts,
+    )
+    return Server(
+        data=parts.data,
+        ledger=parts.ledger,
+        storage=parts.storage,
+        admissions=parts.admissions,
+        tokens=parts.tokens,
+        threads=ThreadIndex(parts.data, parts.disk, parts.clock),
+        control=parts.control,
+        clock=parts.clock,
+        disk=parts.disk,
+        limits=limits,
+        instance_id=load_instance_id(parts.data, parts.disk),
+    )
+
+
+def page_link(parts: Parts, url: str) -> str:
+    """A one-time sign-in link to the page."""
+    if all(token.name != PAGE_TOKEN for token in parts.tokens.list()):
+        parts.tokens.create(PAGE_TOKEN, ("read", "write", "admin"))
+    return f"{url}/#sign-in={parts.tokens.sign_in_code(PAGE_TOKEN)}"
+
+
+def local_token(parts: Parts) -> Path:
+    """The 0600 file with the token that `dmc up` gives its own client; made anew when it does not fit."""
+    file = parts.data / "up.token"
+    known = any(token.name == UP_TOKEN for token in parts.tokens.list())
+    if known and file.is_file():
+        return file
+    if known:
+        parts.tokens.revoke(UP_TOKEN)
+    from dmc.files import write_durably
+
+    write_durably(parts.disk, file, parts.tokens.create(UP_TOKEN, ("read", "write", "admin"), client_id=os.uname().nodename).encode())
+    return file
+
+
+def admit_file(parts: Parts, settings: ServerSettings, file: Path, kind: str, options: dict[str, Any]) -> "Item":
+    """Copy a file into the queue, hashed while copied: what `dmc broker add` does."""
+    from dmc.broker.admission import admit_local
+
+    medium = guess_media_type(file.name, head_of(file))
+    if medium is None:
+        raise NotMedia(f"{file.name} is no video, sound or picture by its name or first bytes.", "Give it the ending of its format.")
+    if medium not in settings.list_of_supported_media_types:
+        raise NotMedia(f"this server does not take {medium}.", "See list_of_supported_media_types in server.toml.")
+    check_fits(find_conversion(kind), medium)
+    return admit_local(parts.admissions, file, conversion_type=kind, options=options, media_type=medium, floor=settings.limits.disk_floor)
+
+
+def verify_data(parts: Parts, *, digests: bool) -> "LedgerReport":
+    """Check index, journal, folders and, if asked, every digest."""
+    from dmc.broker.verify import verify
+
+    return verify(parts.ledger, parts.storage, digests=digests)
+
+
+def head_of(file: Path) -> bytes:
+    """The first bytes of a file, enough to guess its medium."""
+    with file.open("rb") as opened:
+        return opened.read(64)

@@ -1,0 +1,111 @@
+"""`dmc client run | sync | folder …`: the watched folders of this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dmc.cli.render import DryRun, Json, screen_of
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The client: watches folders, brings results home.")
+folder = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Watched folders.")
+app.add_typer(folder, name="folder")
+
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="Client settings file.", dir_okay=False)]
+Where = Annotated[Path, typer.Argument(help="The folder.", file_okay=False)]
+
+
+@app.command()
+def run(context: typer.Context, config: Config = None) -> None:
+    """Watch, send and fetch until SIGTERM or Ctrl-C. Example: dmc client run"""
+    from dmc.cli.running import sync
+    from dmc.config import load_client
+
+    sync(load_client(config).settings, screen_of(context))
+
+
+@app.command("sync")
+def sync_once(
+    context: typer.Context,
+    config: Config = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Give up after so many seconds.")] = 3600.0,
+    as_json: Json = False,
+) -> None:
+    """Look once, send and fetch what is due, and end. Example: dmc client sync"""
+    from dmc.assemble.client import open_client
+    from dmc.cli.items import record_view
+    from dmc.cli.running import stop_on_signals
+    from dmc.config import load_client
+    from dmc.errors import TimedOut
+
+    screen = screen_of(context)
+    with stop_on_signals() as stop, open_client(load_client(config).settings) as client:
+        idle = client.run_until_idle(stop, timeout)
+        records = [record_view(record) for record in client.records()]
+    if as_json:
+        screen.document("sync", {"idle": idle, "records": records})
+    if stop.is_set():
+        raise KeyboardInterrupt
+    if not idle:
+        raise TimedOut(f"not everything was done within {timeout:g} s.", "It is all in the outbox; run it again.")
+
+
+@folder.command("add")
+def folder_add(
+    context: typer.Context,
+    path: Where,
+    to: Annotated[list[str] | None, typer.Option("--to", "-t", help="Conversion type for its medium; may be given per medium.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where results go; default: `converted` inside.")] = None,
+    config: Config = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Watch a folder: writes it into client.toml. Example: dmc client folder add ~/Videos/inbox --to web"""
+    from dmc.cli.settings_file import add_folder
+
+    words = add_folder(config, path, to or [], output, dry_run=dry_run)
+    screen_of(context).say(words)
+
+
+@folder.command("list")
+def folder_list(context: typer.Context, config: Config = None, as_json: Json = False) -> None:
+    """List watched folders. Example: dmc client folder list"""
+    from dmc.config import load_client
+
+    screen = screen_of(context)
+    observed = load_client(config).settings.list_of_paths_to_observe
+    if as_json:
+        screen.document("folders", {"folders": [one.model_dump(mode="json") for one in observed]})
+        return
+    rows = [
+        [str(one.path), ", ".join(f"{m}: {t}" for m, t in one.conversion_types.items() if m in one.observed_media_types), _state(one.path)]
+        for one in observed
+    ]
+    screen.table(["FOLDER", "TO", "STATE"], rows)
+
+
+def _state(path: Path) -> str:
+    return "there" if path.is_dir() else "missing"
+
+
+@folder.command("test")
+def folder_test(context: typer.Context, path: Where, config: Config = None, as_json: Json = False) -> None:
+    """Say which files of a folder would be taken, and as what; touches nothing. Example: dmc client folder test ~/Videos"""
+    from dmc.assemble.client import would_take
+    from dmc.config import load_client
+
+    screen = screen_of(context)
+    taken = would_take(load_client(config).settings, path)
+    if as_json:
+        screen.document("folder_test", {"files": [{"file": name, "conversion_type": kind} for name, kind in taken]})
+        return
+    for name, kind in taken:
+        screen.data(f"{kind}\t{name}")
+    screen.say(f"{len(taken)} files would be taken.")
+
+
+@folder.command("remove")
+def folder_remove(context: typer.Context, path: Where, config: Config = None, dry_run: DryRun = False) -> None:
+    """Watch a folder no longer; its files and results stay. Example: dmc client folder remove ~/Videos/inbox"""
+    from dmc.cli.settings_file import remove_folder
+
+    screen_of(context).say(remove_folder(config, path, dry_run=dry_run))

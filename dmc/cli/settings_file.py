@@ -1,0 +1,76 @@
+"""Changing `client.toml` from the command line: whole blocks are added at the end or cut out, all other lines stay as they are.
+
+The new text is checked as settings before it replaces the file, durably.
+"""
+
+import os
+import re
+import tempfile
+import tomllib
+from pathlib import Path
+
+from dmc.config import ObservedPath, config_homes, find_file, load_client
+from dmc.conversions import find_conversion
+from dmc.errors import NotFound, UsageFault, WrongStatus
+from dmc.files import RealDisk, write_durably
+
+_BLOCK = "[[list_of_paths_to_observe]]"
+
+
+def add_folder(file: Path | None, path: Path, kinds: list[str], output: Path | None, *, dry_run: bool) -> str:
+    """Add an observed folder; returns what was done in words. Raises NotFound, WrongStatus, UnknownConversion, BadSettings."""
+    target = file or find_file("client") or config_homes()[0] / "client.toml"
+    path = Path(os.path.abspath(path.expanduser()))
+    if not path.is_dir():
+        raise NotFound(f"there is no folder {path}.", f"Make it first: mkdir -p {path}")
+    text = target.read_text(encoding="utf-8") if target.is_file() else ""
+    if any(one.path == path for one in _observed(text)):
+        raise WrongStatus(f"{path} is watched already.", "See: dmc client folder list")
+    lines = ["", _BLOCK, f"path = {_quote(path)}"]
+    conversions = {medium: kind for kind in kinds for medium in sorted(find_conversion(kind).takes)}
+    if conversions:
+        lines.append("conversion_types = { " + ", ".join(f'{medium} = "{kind}"' for medium, kind in conversions.items()) + " }")
+    if output is not None:
+        lines.append(f"output_folder = {_quote(Path(os.path.abspath(output.expanduser())))}")
+    new = text.rstrip("\n") + "\n".join([*lines, ""]) if text else "\n".join([*lines[1:], ""])
+    return _store(target, new, f"watch {path}", dry_run)
+
+
+def remove_folder(file: Path | None, path: Path, *, dry_run: bool) -> str:
+    """Cut the block of an observed folder out of the file; returns what was done in words."""
+    target = file or find_file("client")
+    path = Path(os.path.abspath(path.expanduser()))
+    text = target.read_text(encoding="utf-8") if target else ""
+    observed = _observed(text)
+    number = next((n for n, one in enumerate(observed) if one.path == path), None)
+    if target is None or number is None:
+        raise NotFound(f"{path} is not watched.", "See: dmc client folder list")
+    starts = [match.start() for match in re.finditer(r"^\[\[list_of_paths_to_observe\]\]", text, re.M)]
+    if len(starts) != len(observed):
+        raise UsageFault(f"{target} does not write its folders as {_BLOCK} blocks.", f"Remove {path} there by hand.")
+    after = re.compile(r"^\[", re.M).search(text, starts[number] + 1)
+    new = text[: starts[number]] + (text[after.start() :] if after else "")
+    return _store(target, new, f"no longer watch {path}", dry_run)
+
+
+def _observed(text: str) -> list[ObservedPath]:
+    return [ObservedPath.model_validate(block) for block in tomllib.loads(text).get("list_of_paths_to_observe", [])]
+
+
+def _quote(path: Path) -> str:
+    """A TOML basic string."""
+    text = os.fsencode(path).decode("utf-8", "strict")
+    escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text)
+    return f'"{escaped}"'
+
+
+def _store(target: Path, text: str, words: str, dry_run: bool) -> str:
+    with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as trial:
+        trial.write(text)
+        trial.flush()
+        load_client(Path(trial.name))
+    if dry_run:
+        return f"would {words} ({target})"
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_durably(RealDisk(), target, text.encode())
+    return f"dmc will {words} ({target}). A running client wants a restart."
