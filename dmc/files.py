@@ -7,6 +7,7 @@ failed fsync is never tried again: the kernel may have dropped the pages (`DiskF
 
 import ctypes
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -27,16 +28,21 @@ CHUNK = 1024 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+class SyncFailed(OSError):
+    """A sync failed. Never try it again: the kernel may have marked the lost pages clean, so the next one would lie."""
+
+
 class Disk(Protocol):
     """The file-system seam. Paths are absolute. OSErrors pass through untranslated: the caller knows what was at stake.
 
-    Nothing is durable before `sync_file` or `sync_folder` said so; a rename is atomic but not durable by itself.
+    Nothing is durable before `append_synced`, `sync_file` or `sync_folder` said so; a rename is atomic but not durable by
+    itself. A failed sync raises SyncFailed: what was written since the last one may be gone, whatever a later sync says.
     """
 
     def read(self, path: Path) -> bytes: ...
     def read_from(self, path: Path, offset: int) -> bytes: ...
     def write(self, path: Path, data: bytes) -> None: ...
-    def append(self, path: Path, data: bytes) -> None: ...
+    def append_synced(self, path: Path, data: bytes) -> None: ...
     def truncate(self, path: Path, size: int) -> None: ...
     def sync_file(self, path: Path) -> None: ...
     def sync_folder(self, path: Path) -> None: ...
@@ -66,12 +72,17 @@ class RealDisk:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
 
-    def append(self, path: Path, data: bytes) -> None:
+    def append_synced(self, path: Path, data: bytes) -> None:
+        """Append to an existing file and make it durable; on a plain OSError a part may have been written.
+
+        One handle for both: a handle opened after the write would miss an error that another process has been told already.
+        """
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         try:
             view = memoryview(data)
             while view:
                 view = view[os.write(fd, view) :]
+            _sync_handle(fd, path)
         finally:
             os.close(fd)
 
@@ -117,9 +128,19 @@ class RealDisk:
 def _sync(path: Path, flags: int) -> None:
     fd = os.open(path, flags | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        _sync_handle(fd, path)
     finally:
         os.close(fd)
+
+
+def _sync_handle(fd: int, path: Path) -> None:
+    try:
+        if hasattr(fcntl, "F_FULLFSYNC"):
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # On macOS fsync stops at the drive's cache.
+        else:
+            os.fsync(fd)
+    except OSError as problem:
+        raise SyncFailed(problem.errno, problem.strerror, str(path)) from problem
 
 
 # --- Helpers -------------------------------------------------------------------------------------------------------
@@ -128,7 +149,7 @@ def _sync(path: Path, flags: int) -> None:
 def translate(problem: OSError, doing: str) -> DmcError:
     """The dmc error for an OSError: DiskFull for a lack of space, DiskFault for EIO, NotFound for ENOENT, else DiskFault."""
     what = problem.strerror or str(problem)
-    if problem.errno in _FULL:
+    if problem.errno in _FULL and not isinstance(problem, SyncFailed):
         return DiskFull(f"{doing}: the disk is full.", "Free some space; dmc goes on by itself.")
     if problem.errno == errno.ENOENT:
         return NotFound(f"{doing}: {what}.")
