@@ -26,8 +26,8 @@ ENGINE = "dmc.convert.engine:convert"
 """What workers run."""
 
 _READ_AT_ONCE = 256 * 1024
-_LINGER_S = 5.0
-"""How long a worker may take to end after its report, and its channel to close after its death."""
+_LINGER_S = 2.0
+"""How long a worker may take to end after its report or after it hung up, and its channel to close after its death."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class _Run:
     died: Died | None = None
     died_at: float = 0.0
     at_end: bool = False
+    ended_at: float = 0.0
 
 
 class WorkerPool:
@@ -230,7 +231,9 @@ class WorkerPool:
                 break
             except ConnectionResetError:
                 data = b""
-            run.at_end = not data
+            if not data:
+                run.at_end, run.ended_at = True, now
+                break
             budget -= len(data)
             if run.verdict is not None:
                 continue
@@ -244,14 +247,14 @@ class WorkerPool:
         return [run.progress] if told and run.progress is not None else []
 
     def _watch(self, number: int, run: _Run, now: float) -> None:
-        """Kill what hangs: silent for too long, lingering after its report, or cut off from us."""
+        """Kill what hangs: silent for too long, or lingering after its report or after it hung up."""
         if run.died is not None or run.verdict is not None:
             return
         if run.talk.report is not None:
-            if run.at_end or now - run.talk.heard_at > _LINGER_S:
+            if now - run.talk.heard_at > _LINGER_S:
                 self._launcher.kill(number)
-        elif run.at_end:
-            self._launcher.kill(number)
+        elif run.at_end and now - run.ended_at > _LINGER_S:
+            self._condemn(number, run, "WorkerDied", "the worker hung up without a report and was ended.")
         elif now - run.talk.heard_at > self._stall_s:
             message = f"the worker said nothing for {self._stall_s:.0f} s and was ended."
             self._condemn(number, run, "Stalled", message, "Try again; if it stalls each time, the file may be built to do that.")

@@ -32,6 +32,7 @@ from dmc.log import Log, start_logging
 Engine = Callable[[Job, Limits, Callable[[Progress], None]], Report]
 """Turns an original into a result; raises DmcError, or reports."""
 
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 _PR_SET_PDEATHSIG = 1
 _NICE = 10
 _IO_IDLE = 3 << 13
@@ -86,6 +87,7 @@ def run(engine: Engine, job: Job, limits: Limits, on_progress: Callable[[Progres
     except DmcError as refused:
         problem = refused
     except OSError as fault:
+        Log("convert").fault("engine_failed", item=job.item_id)
         problem = _os_fault(fault)
     except Exception as unforeseen:  # noqa: BLE001
         Log("convert").fault("engine_failed", item=job.item_id)
@@ -102,7 +104,11 @@ def load(entry: str) -> Any:
 def _os_fault(fault: OSError) -> DmcError:
     if fault.errno == errno.EFBIG:
         return TooLarge("the result grew beyond the largest file a worker may write.", "Raise the limit file_size_bytes.")
-    return translate(fault, "converting")
+    if fault.errno in _OF_THE_DISK:
+        return translate(fault, "converting")
+    return StillBroken(
+        f"converting: {fault.strerror or fault}.", "The worker's walls, or its limits, refuse this; the item's log says where."
+    )
 
 
 def _report_of(job: Job, problem: DmcError | OSError) -> Report:

@@ -1,7 +1,6 @@
 """Rooms for tests: an item's folder, a pool whose workers run a test engine, and waiting for the end of a job."""
 
 import hashlib
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from dmc.convert.limits import Limits
 from dmc.convert.pool import WorkerPool
 from dmc.jobs import Job, Progress, Report
 
-ENGINES = str(Path(__file__).parent / "engines")
 PATIENCE_S = 20.0
 
 
@@ -42,10 +40,8 @@ def a_job(folder: Path, item_id: str = "item-1", content: bytes = b"the original
 
 @contextmanager
 def a_pool(engine: str, slots: int = 2, limits: Limits | None = None, **settings: Any) -> Iterator[WorkerPool]:
-    """A started pool whose workers run `engine` of engines_for_tests."""
-    if ENGINES not in sys.path:
-        sys.path.append(ENGINES)
-    pool = WorkerPool(slots, limits or Limits(), SystemClock(), entry=f"engines_for_tests:{engine}", **settings)
+    """A started pool whose workers run `engine` of engines.py."""
+    pool = WorkerPool(slots, limits or Limits(), SystemClock(), entry=f"tests.convert.engines:{engine}", **settings)
     pool.start()
     try:
         yield pool
@@ -53,28 +49,40 @@ def a_pool(engine: str, slots: int = 2, limits: Limits | None = None, **settings
         pool.close()
 
 
-def until_report(executor: Runs, heard: list[Progress] | None = None) -> Report:
-    """The next report; progress goes to `heard`."""
+def reports(executor: Runs, count: int, heard: list[Progress] | None = None) -> list[Report]:
+    """The next `count` reports; progress goes to `heard`."""
+    found: list[Report] = []
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         for said in executor.poll():
             if isinstance(said, Report):
-                return said
-            if heard is not None:
+                found.append(said)
+            elif heard is not None:
                 heard.append(said)
+        if len(found) >= count:
+            return found
         executor.wait(0.1)
-    raise AssertionError("no report came")
+    raise AssertionError(f"only these reports came: {found}")
 
 
-def until_progress(executor: Runs) -> Progress:
-    """The next progress."""
+def until_report(executor: Runs, heard: list[Progress] | None = None) -> Report:
+    """The only report to come; progress goes to `heard`."""
+    (report,) = reports(executor, 1, heard)
+    return report
+
+
+def progresses(executor: Runs, count: int) -> list[Progress]:
+    """The next `count` values of progress; no report may come."""
+    found: list[Progress] = []
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         for said in executor.poll():
             assert isinstance(said, Progress), said
-            return said
+            found.append(said)
+        if len(found) >= count:
+            return found
         executor.wait(0.1)
-    raise AssertionError("no progress came")
+    raise AssertionError(f"only this progress came: {found}")
 
 
 def is_alive(pid: int) -> bool:

@@ -1,11 +1,13 @@
-"""Engines that misbehave, each in one way, and one that does not. Imported by worker processes; see tests/convert/rooms.py."""
+"""Engines that misbehave, each in one way, and one that does not. Imported by worker processes; see rooms.py."""
 
 import ctypes
 import faulthandler
 import hashlib
 import json
 import os
+import pickle
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +18,16 @@ from dmc.errors import DiskFull, NotMedia
 from dmc.jobs import Job, Progress, Report, ResultFacts
 
 Tell = Callable[[Progress], None]
+
+
+class _Bomb:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (self.path,)
 
 
 def progress(job: Job, fraction: float) -> Progress:
@@ -101,7 +113,7 @@ def writes_rubbish(job: Job, limits: Limits, tell: Tell) -> Report:
 
 
 def sends_a_pickle(job: Job, limits: Limits, tell: Tell) -> Report:
-    _say(b"cos\nsystem\n(S'touch /tmp/pwned'\ntR.\n")
+    _say(pickle.dumps(_Bomb(f"{job.log_file}.pwned")) + b"\n")
     return sleeps_for_ever(job, limits, lambda _: None)
 
 
@@ -136,12 +148,12 @@ def claims_a_result(job: Job, limits: Limits, tell: Tell) -> Report:
 
 
 def points_outside(job: Job, limits: Limits, tell: Tell) -> Report:
-    facts = ResultFacts(file_name="../log.txt", file_size=Path(job.log_file).stat().st_size, sha512_checksum="0" * 128)
+    facts = ResultFacts(file_name="../original.bin", file_size=job.file_size, sha512_checksum="0" * 128)
     return Report(item_id=job.item_id, attempt=job.attempt, kind="converted", result=facts)
 
 
 def links_to_the_original(job: Job, limits: Limits, tell: Tell) -> Report:
-    os.symlink(job.original, Path(job.out_dir, "result.txt"))
+    Path(job.out_dir, "result.txt").symlink_to(job.original)
     return finished(job)
 
 
@@ -152,16 +164,13 @@ def hard_links_the_original(job: Job, limits: Limits, tell: Tell) -> Report:
 
 def leaves_a_child_behind(job: Job, limits: Limits, tell: Tell) -> Report:
     """Its grandchild would go on writing into out/ for ever, in a session of its own."""
-    reader, writer = os.pipe()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            os.close(writer)
             while True:
                 Path(job.out_dir, "stray").write_text(str(os.getpid()))
                 time.sleep(0.001)
         os._exit(0)
-    os.close(writer)
     os.wait()
     while not Path(job.out_dir, "stray").exists():
         time.sleep(0.001)
@@ -214,19 +223,9 @@ def ignores_every_signal(job: Job, limits: Limits, tell: Tell) -> Report:
 
 def channel() -> int:
     """The descriptor on which the worker speaks to the pool, as somebody who broke into it would find it."""
-    for fd in range(3, 256):
+    for fd in range(3, 128):
         try:
-            if os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
-                return fd
-        except OSError:
-            continue
-    return _channel_by_trying()
-
-
-def _channel_by_trying() -> int:
-    for fd in range(3, 256):
-        try:
-            if os.fstat(fd).st_mode & 0o170000 == 0o140000:
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
                 return fd
         except OSError:
             continue
