@@ -50,7 +50,7 @@ class Limits(BaseModel):
     max_open_uploads_per_client: int = Field(default=100, gt=0, description="unfinished uploads of one client")
     upload_idle_s: float = Field(default=60.0, gt=0, description="seconds without a byte before an upload's connection is closed")
     upload_expiry_h: float = Field(default=24.0, gt=0, description="hours after which an unfinished upload is forgotten")
-    max_pixels: int = Field(default=8192 * 8192, gt=0, description="pixels of one frame")
+    max_pixels: int = Field(default=256_000_000, gt=0, description="pixels of one frame")
     max_duration_h: float = Field(default=48.0, gt=0, description="hours of one original")
     worker_memory: int = Field(default=8 * 1024**3, gt=0, description="bytes of memory of one conversion worker")
     stall_s: float = Field(default=300.0, gt=0, description="seconds of silence after which a worker is killed")
@@ -169,6 +169,21 @@ def load_client(
 ) -> Loaded[ClientSettings]:
     """Client settings: defaults < `client.toml` < `DMC_CLIENT__*` < flags. Raises BadSettings."""
     return _load(ClientSettings, "client", file, flags or {}, os.environ if environ is None else environ)
+
+
+UP_FILE = "up.json"
+"""In the server's data folder: how to reach the server of the `dmc up` that ran here last."""
+
+
+def known_servers(settings: ClientSettings, data_folder: Path | None = None) -> tuple[KnownServer, ...]:
+    """The servers of the settings; if there are none, that of `dmc up` on this machine."""
+    if settings.list_of_servers:
+        return settings.list_of_servers
+    file = (data_folder or load_server().settings.data_folder) / UP_FILE
+    try:
+        return (KnownServer.model_validate_json(file.read_bytes()),)
+    except (OSError, ValidationError):
+        return ()
 
 
 def find_file(kind: str, environ: Mapping[str, str] | None = None) -> Path | None:

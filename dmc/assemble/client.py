@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from dmc.protocol import Identity
 
 
-
 def open_outbox(settings: ClientSettings, *, recover: bool = False) -> "Outbox":
     """The client's item database; without `recover` as a short command beside a running client."""
     from dmc.client.outbox_journal import JournalOutbox

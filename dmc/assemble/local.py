@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from dmc.convert.local import LocalRun
 
 
-
 def conversion_for(file: Path) -> str:
     """The default conversion type for a file; raises NotFound or NotMedia."""
     try:
@@ -27,8 +26,8 @@ def conversion_for(file: Path) -> str:
 
 def local_run(workers: int | None, output: Path | None) -> "LocalRun":
     """Conversion here and now; results go to `output`, or beside each file."""
-    from dmc.convert.local import LocalRun
     from dmc.client.deliver import names_for
+    from dmc.convert.local import LocalRun
 
     settings = load_server().settings
     pool = start_pool(settings.model_copy(update={"number_of_conversion_threads": workers or settings.number_of_conversion_threads}))

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmc.clock import SystemClock
-from dmc.config import ServerSettings
+from dmc.config import UP_FILE, KnownServer, ServerSettings
 from dmc.conversions import check_fits, find_conversion, guess_media_type
 from dmc.errors import NotMedia
-from dmc.files import RealDisk
+from dmc.files import RealDisk, write_durably
 
 if TYPE_CHECKING:
     from dmc.broker.admission import Admissions
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from dmc.broker.control import Control
     from dmc.broker.ledger import Ledger, LedgerReport
     from dmc.broker.storage_dirs import StorageDirs
+    from dmc.broker.threads import ThreadIndex
     from dmc.convert.limits import Limits
     from dmc.convert.pool import WorkerPool
     from dmc.items import Item, ItemIds
     from dmc.server.app import Server
     from dmc.server.tokens import Tokens
 
-UP_TOKEN = "up"
+UP_TOKEN = "up"  # noqa: S105 - the name of a token, not a token
 PAGE_TOKEN = "page"  # noqa: S105 - the name of a token, not a token
 
 
@@ -44,6 +45,7 @@ class Parts:
     storage: "StorageDirs"
     admissions: "Admissions"
     control: "Control"
+    threads: "ThreadIndex"
     tokens: "Tokens"
 
 
@@ -53,6 +55,7 @@ def open_parts(settings: ServerSettings, *, recover: bool) -> Iterator[Parts]:
     from dmc.broker.admission import Admissions
     from dmc.broker.ledger_json import LedgerJson
     from dmc.broker.storage_dirs import StorageDirs
+    from dmc.broker.threads import ThreadIndex
     from dmc.items import ItemIds
 
     data = settings.data_folder
@@ -65,7 +68,8 @@ def open_parts(settings: ServerSettings, *, recover: bool) -> Iterator[Parts]:
         newest = ledger.newest_id()
         ids = ItemIds(newest)
         admissions = Admissions(ledger, storage, clock, ids)
-        yield Parts(data, disk, clock, ids, ledger, storage, admissions, open_control(settings), open_tokens(settings))
+        threads = ThreadIndex(data, disk, clock)
+        yield Parts(data, disk, clock, ids, ledger, storage, admissions, open_control(settings), threads, open_tokens(settings))
     finally:
         ledger.close()
 
@@ -116,16 +120,13 @@ def start_pool(settings: ServerSettings) -> "WorkerPool":
 def build_broker(settings: ServerSettings, parts: Parts, pool: "WorkerPool") -> "Broker":
     """The broker of a data folder."""
     from dmc.broker.broker import Broker, BrokerSettings
-    from dmc.broker.threads import ThreadIndex
 
     bounds = BrokerSettings(disk_floor=settings.limits.disk_floor, acknowledged_days=settings.retention.acknowledged_days)
-    threads = ThreadIndex(parts.data, parts.disk, parts.clock)
-    return Broker(parts.ledger, parts.storage, pool, parts.clock, parts.control, threads, bounds)
+    return Broker(parts.ledger, parts.storage, pool, parts.clock, parts.control, parts.threads, bounds)
 
 
 def build_server(settings: ServerSettings, parts: Parts) -> "Server":
     """The server of a data folder."""
-    from dmc.broker.threads import ThreadIndex
     from dmc.server.app import Server, ServerLimits
     from dmc.server.identity import load_instance_id
 
@@ -145,7 +146,7 @@ def build_server(settings: ServerSettings, parts: Parts) -> "Server":
         storage=parts.storage,
         admissions=parts.admissions,
         tokens=parts.tokens,
-        threads=ThreadIndex(parts.data, parts.disk, parts.clock),
+        threads=parts.threads,
         control=parts.control,
         clock=parts.clock,
         disk=parts.disk,
@@ -161,18 +162,22 @@ def page_link(parts: Parts, url: str) -> str:
     return f"{url}/#sign-in={parts.tokens.sign_in_code(PAGE_TOKEN)}"
 
 
-def local_token(parts: Parts) -> Path:
-    """The 0600 file with the token that `dmc up` gives its own client; made anew when it does not fit."""
+def local_address(parts: Parts, url: str) -> KnownServer:
+    """How the client of `dmc up` reaches its own server; written down in up.json for the other commands of this machine.
+
+    Its token stands in a 0600 file and is made anew when that does not fit.
+    """
     file = parts.data / "up.token"
     known = any(token.name == UP_TOKEN for token in parts.tokens.list())
-    if known and file.is_file():
-        return file
-    if known:
-        parts.tokens.revoke(UP_TOKEN)
-    from dmc.files import write_durably
-
-    write_durably(parts.disk, file, parts.tokens.create(UP_TOKEN, ("read", "write", "admin"), client_id=os.uname().nodename).encode())
-    return file
+    if not known or not file.is_file():
+        if known:
+            parts.tokens.revoke(UP_TOKEN)
+        secret = parts.tokens.create(UP_TOKEN, ("read", "write", "admin"), client_id=os.uname().nodename)
+        write_durably(parts.disk, file, secret.encode())
+    address, _, port = url.removeprefix("http://").rpartition(":")
+    server = KnownServer(name="here", address=address.strip("[]"), port=int(port), token_file=file)
+    write_durably(parts.disk, parts.data / UP_FILE, server.model_dump_json(include={"name", "address", "port", "token_file"}).encode())
+    return server
 
 
 def admit_file(parts: Parts, settings: ServerSettings, file: Path, kind: str, options: dict[str, Any]) -> "Item":

@@ -16,7 +16,6 @@ from dmc.errors import DmcError
 from dmc.files import temp_name
 from dmc.locks import ProcessLock
 
-
 LOCAL_ADDRESSES = ("127.0.0.1", "::1", "localhost")
 
 

@@ -209,7 +209,9 @@ def _wish(context: typer.Context, verb: str, ids: list[str], config: Path | None
             screen.say(errand.cancel(record) if verb == "cancel" else errand.retry(record))
 
 
-def receipt(context: typer.Context, one: Annotated[str, typer.Argument(metavar="ID", help="Item id.")], config: Config = None, as_json: Json = False) -> None:
+def receipt(
+    context: typer.Context, one: Annotated[str, typer.Argument(metavar="ID", help="Item id.")], config: Config = None, as_json: Json = False
+) -> None:
     """Show what was kept, changed and lost, and how the result was verified. Example: dmc receipt 0192f0c4-11aa"""
     import json
 

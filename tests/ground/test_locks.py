@@ -10,7 +10,15 @@ import pytest
 from dmc.errors import Locked
 from dmc.locks import ProcessLock
 
-HOLD = "import sys\nfrom pathlib import Path\nfrom dmc.locks import ProcessLock\nlock = ProcessLock(Path(sys.argv[1]))\nlock.acquire()\nprint('held', flush=True)\nsys.stdin.read()\n"
+HOLD = """
+import sys
+from pathlib import Path
+from dmc.locks import ProcessLock
+lock = ProcessLock(Path(sys.argv[1]))
+lock.acquire()
+print('held', flush=True)
+sys.stdin.read()
+"""
 
 
 def _holder(path: Path) -> "subprocess.Popen[str]":

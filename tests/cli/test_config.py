@@ -1,0 +1,76 @@
+"""`dmc config` and the changes that `dmc client folder` makes to client.toml."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from dmc.cli.main import run
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DMC_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_show_names_the_origin_of_every_value(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "server.toml").write_text("listen_on_port = 9000\n")
+    monkeypatch.setenv("DMC_SERVER__LIMITS__STALL_S", "60")
+    assert run(["config", "show", "--origin"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"listen_on_port = 9000  # {home / 'server.toml'}" in lines
+    assert "limits.stall_s = 60.0  # environment" in lines
+    assert 'listen_on_address = "127.0.0.1"  # default' in lines
+
+
+def test_show_as_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "show", "--json", "--origin"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "dmc.config/1" and set(document) == {"schema", "server", "client", "origins"}
+
+
+def test_check_says_what_is_wrong_and_ends_with_2(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "check"]) == 0
+    (home / "client.toml").write_text("rescan_intervall_s = 1\n")
+    assert run(["config", "check"]) == 2
+    assert "Did you mean 'rescan_interval_s'?" in capsys.readouterr().err
+
+
+def test_path_tells_where_files_are_looked_for(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "server.toml").write_text("")
+    assert run(["config", "path"]) == 0
+    assert f"{home / 'server.toml'}  (this one counts)" in capsys.readouterr().out
+
+
+def test_a_folder_is_added_and_removed_and_all_other_lines_stay(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = home / "client.toml"
+    file.write_text("# mine\nsettle_s = 1.0  # quick\n\n[[list_of_servers]]\nport = 8771\n")
+    before = file.read_text()
+    folder = home / 'in \N{ROCKET} "box"'
+    folder.mkdir()
+    assert run(["client", "folder", "add", str(folder), "--to", "web", "--dry-run"]) == 0
+    assert file.read_text() == before
+    assert run(["client", "folder", "add", str(folder), "--to", "web"]) == 0
+    observed = tomllib.loads(file.read_text())["list_of_paths_to_observe"]
+    assert observed == [{"path": str(folder), "conversion_types": {"video": "web"}}]
+    assert run(["client", "folder", "add", str(folder)]) == 6
+    capsys.readouterr()
+    assert run(["client", "folder", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["folders"][0]["path"] == str(folder)
+    assert run(["client", "folder", "remove", str(folder)]) == 0
+    assert file.read_text() == before.rstrip("\n") + "\n"
+    assert run(["client", "folder", "remove", str(folder)]) == 5
+
+
+def test_a_folder_that_is_not_there_is_refused(home: Path) -> None:
+    assert run(["client", "folder", "add", str(home / "nowhere")]) == 5
+    assert run(["client", "folder", "add", str(home), "--to", "h266"]) == 9
+
+
+def test_the_first_folder_makes_the_file(home: Path) -> None:
+    folder = home / "inbox"
+    folder.mkdir()
+    assert run(["client", "folder", "add", str(folder)]) == 0
+    assert tomllib.loads((home / "client.toml").read_text())["list_of_paths_to_observe"] == [{"path": str(folder)}]

@@ -1,0 +1,87 @@
+"""The front door: errors become sentences and exit codes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from dmc import errors
+from dmc.cli import main
+from dmc.cli.main import run
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DMC_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_no_command_shows_help_and_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    said = capsys.readouterr()
+    assert "Usage: dmc" in said.out + said.err
+
+
+def test_a_wrong_option_is_a_usage_error_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["types", "--jsno"]) == 2
+    assert "--json" in capsys.readouterr().err
+
+
+def test_a_wrong_command_is_a_usage_error_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["convrt"]) == 2
+    assert "convert" in capsys.readouterr().err
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("dmc ")
+
+
+ALL_ERRORS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.DmcError)]
+FAMILIES = (errors.DmcError, errors.Refused, errors.Unavailable, errors.Broken)
+
+
+@pytest.mark.parametrize("kind", [e for e in ALL_ERRORS if e not in FAMILIES], ids=lambda e: e.__name__)
+def test_every_error_ends_with_its_exit_code_and_a_sentence(
+    kind: type[errors.DmcError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise kind("it went wrong.", "Do this.")
+
+    monkeypatch.setattr(main, "app", fail)
+    assert run(["types"]) == kind.exit_code
+    assert capsys.readouterr().err == "error: it went wrong.\n       Do this.\n"
+    assert run(["types", "--json"]) == kind.exit_code
+    told = json.loads(capsys.readouterr().err)["error"]
+    assert told["message"] == "it went wrong." and told["hint"] == "Do this." and told["code"]
+
+
+def test_every_exit_code_of_the_help_is_given_by_an_error() -> None:
+    given = {e.exit_code for e in ALL_ERRORS} | {0, 3}
+    assert given == {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 70, 124, 130}
+
+
+def test_a_fault_of_ours_is_a_sentence_and_a_log_never_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(main, "app", fail)
+    assert run(["types"]) == 70
+    said = capsys.readouterr().err
+    assert "Traceback" not in said and "ZeroDivisionError: oh" in said
+    log = Path(said.rstrip().rpartition(" ")[2])
+    assert "Traceback" in log.read_text()
+    log.unlink()
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), typer.Abort()])
+def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, fault: BaseException) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(main, "app", fail)
+    assert run(["types"]) == 130

@@ -1,0 +1,47 @@
+"""How the command line shows things."""
+
+import pytest
+
+from dmc.cli.render import Screen, bytes_text, clean, short, time_text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(None, "?"), (0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (123_456, "123 kB"), (4_300_000_000, "4.3 GB"), (2e12, "2.0 TB")],
+)
+def test_sizes_for_people(size: int | None, text: str) -> None:
+    assert bytes_text(size) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(None, "?"), (0.4, "0s"), (59, "59s"), (130, "2m10s"), (7260, "2h01m")])
+def test_durations_for_people(seconds: float | None, text: str) -> None:
+    assert time_text(seconds) == text
+
+
+def test_names_cannot_move_the_cursor() -> None:
+    assert clean("a\x1b[2Jb\nc") == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}c"
+
+
+def test_long_names_keep_their_ending() -> None:
+    assert short("a" * 60 + ".mp4", 20).endswith("aa.mp4") and len(short("a" * 60 + ".mp4", 20)) == 20
+    assert short("a.mp4", 20) == "a.mp4"
+
+
+def test_in_a_pipe_a_table_is_tabs_without_a_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    Screen().table(["A", "B"], [["1", "2"], ["3", "4\n"]])
+    assert capsys.readouterr().out == "1\t2\n3\t4\N{REPLACEMENT CHARACTER}\n"
+
+
+def test_on_a_terminal_a_table_fits_the_width(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    Screen().table(["ITEM", "NAME"], [["1", "n" * 100 + ".mp4"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and all(len(line) <= 40 for line in lines) and lines[1].endswith(".mp4")
+
+
+def test_quiet_says_nothing_but_data(capsys: pytest.CaptureFixture[str]) -> None:
+    Screen(quiet=True).say("talk")
+    Screen(quiet=True).document("x", {"a": 1})
+    said = capsys.readouterr()
+    assert said.err == "" and said.out == '{"schema": "dmc.x/1", "a": 1}\n'
