@@ -1,0 +1,172 @@
+"""The server: routes, start and stop. The one doorway of the event loop; everything else here is handed what it needs.
+
+Stop order: no new requests → event streams end → uploads save what they have → sockets close. All of it within 3 seconds.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from pathlib import Path
+
+from aiohttp import web
+
+from dmc.broker.ledger import Ledger
+from dmc.broker.storage import Storage
+from dmc.clock import Clock
+from dmc.errors import BadSettings, Locked
+from dmc.files import Disk
+from dmc.log import Log
+from dmc.server.auth import Auth
+from dmc.server.check import Check
+from dmc.server.downloads import Downloads
+from dmc.server.events import Events
+from dmc.server.feed import Feed
+from dmc.server.health import Health
+from dmc.server.identity import Control, Identities
+from dmc.server.items import Items
+from dmc.server.middleware import Traffic, add_headers, outermost
+from dmc.server.offload import Offload
+from dmc.server.oneshot import OneShot
+from dmc.server.open_uploads import Admissions, OpenUploads
+from dmc.server.page import Page
+from dmc.server.policy import MIB, ServerLimits
+from dmc.server.receiving import refuse_if_full
+from dmc.server.tokens import Tokens
+from dmc.server.uploads import Uploads
+from dmc.server.views import ThreadIndex, Views
+
+SWEEP_EVERY_S = 60.0
+KEEP_ALIVE_S = 75.0
+LINGER_S = 2.0
+"""How long the rest of a refused body is read, so that the client gets to see the answer."""
+
+STOP_S = 1.0
+"""How long requests under way get to end by themselves."""
+
+log = Log("server")
+
+
+class Server:
+    """One server over one data folder. `start` and `stop` belong to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        data: Path,
+        ledger: Ledger,
+        storage: Storage,
+        admissions: Admissions,
+        tokens: Tokens,
+        threads: ThreadIndex,
+        control: Control,
+        clock: Clock,
+        disk: Disk,
+        limits: ServerLimits,
+        instance_id: str,
+    ) -> None:
+        self.data = data
+        self._storage = storage
+        self._limits = limits
+        self._tokens = tokens
+        self._offload = offload = Offload()
+        self._traffic = Traffic()
+        self._runner: web.AppRunner | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        views = Views(ledger, threads)
+        self._feed = Feed(ledger=ledger, threads=threads, views=views, offload=offload)
+        self._open = OpenUploads(
+            ledger=ledger, storage=storage, admissions=admissions, clock=clock, disk=disk, offload=offload, limits=limits
+        )
+        self._downloads = Downloads(ledger=ledger, storage=storage, offload=offload)
+        self._auth = Auth(tokens, offload, instance_id=instance_id, allowed_hosts=limits.allowed_hosts)
+        self._rooms = (
+            self._auth,
+            Uploads(uploads=self._open, ledger=ledger, offload=offload, limits=limits, room=self._check_room),
+            OneShot(uploads=self._open, views=views, offload=offload, limits=limits, room=self._check_room),
+            Items(ledger=ledger, views=views, clock=clock, offload=offload),
+            self._downloads,
+            Check(ledger=ledger, uploads=self._open, views=views, offload=offload),
+            Events(self._feed),
+            Identities(instance_id=instance_id, ledger=ledger, storage=storage, control=control, offload=offload, limits=limits),
+            Health(ledger=ledger, storage=storage, control=control, offload=offload, limits=limits, gauges=self._gauges),
+            Page(),
+        )
+
+    def make_app(self) -> web.Application:
+        """The application with every route; `start` uses it, tests may look at it."""
+        app = web.Application(middlewares=[outermost(self._traffic), self._auth.middleware], client_max_size=MIB)
+        app.on_response_prepare.append(add_headers)
+        for room in self._rooms:
+            room.add_routes(app)
+        return app
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; returns the address and port really bound (port 0 takes any free one).
+
+        Raises BadSettings for an address that others can reach while there is no token, Locked if the port is taken.
+        """
+        await self._check_bind(host)
+        await self._open.restore()
+        runner = web.AppRunner(
+            self.make_app(),
+            auto_decompress=False,  # What is stored is what was sent.
+            handler_cancellation=False,  # A handler that saves bytes is not stopped because its client left.
+            keepalive_timeout=KEEP_ALIVE_S,
+            lingering_time=LINGER_S,
+            shutdown_timeout=STOP_S,
+            access_log=None,
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as problem:
+            await runner.cleanup()
+            raise Locked(f"cannot listen on {host}:{port}: {problem.strerror}.", "Is another server running there?") from problem
+        self._runner = runner
+        await self._feed.start()
+        self._sweeper = asyncio.create_task(self._sweep(), name="dmc-server-sweep")
+        bound = runner.addresses[0]
+        log.info("server listens", address=bound[0], port=bound[1])
+        return str(bound[0]), int(bound[1])
+
+    async def stop(self) -> None:
+        """End everything in order; what was promised is on disk afterwards. Nothing happens on a server that does not run."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        self._traffic.stopping = True
+        for site in list(runner.sites):
+            await site.stop()
+        await self._feed.stop()
+        self._open.stop()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait({self._sweeper})
+        await runner.cleanup()
+        self._offload.close()
+        log.info("server stopped")
+
+    def _check_room(self) -> None:
+        refuse_if_full(self._storage.free_bytes(), self._limits)
+
+    async def _check_bind(self, host: str) -> None:
+        infos = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        if all(ipaddress.ip_address(info[4][0]).is_loopback for info in infos):
+            return
+        if not await self._offload.quick(self._tokens.list):
+            raise BadSettings(f"{host} can be reached by others, and there is no token yet.", "First run: dmc server token create NAME")
+        log.warning("listening without TLS: tokens and files can be read on the way; put a TLS proxy in front", address=host)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            await self._open.sweep()
+
+    def _gauges(self) -> dict[str, float]:
+        answers = {f'dmc_http_answers_total{{class="{kind}"}}': float(count) for kind, count in sorted(self._traffic.answers.items())}
+        return answers | {
+            "dmc_uploads_open": len(self._open),
+            "dmc_upload_bytes_total": self._open.bytes_received,
+            "dmc_download_bytes_total": self._downloads.bytes_sent,
+            "dmc_event_listeners": self._feed.listeners,
+        }

@@ -1,0 +1,266 @@
+"""Bytes of items over HTTP: result, original, receipt and log, with ranges, preconditions and digests.
+
+What is served never changes under its ETag, which is the content's SHA-512; no compressed sibling is ever sent instead.
+If fewer bytes go out than were announced the connection is cut: a client must never take the next answer for this one.
+"""
+
+import asyncio
+import hashlib
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+from aiohttp import web
+
+from dmc.broker.ledger import Ledger
+from dmc.broker.storage import Storage
+from dmc.errors import DiskFault, NotFound
+from dmc.files import safe_name
+from dmc.items import Item
+from dmc.log import Log
+from dmc.protocol import ITEMS, result_label
+from dmc.server.items import find_item
+from dmc.server.offload import Offload
+from dmc.server.ranges import Answer, Span, decide, to_http_date
+from dmc.server.tus_headers import digest_field
+
+SLICE = 4 * 1024 * 1024
+SLICE_S = 300.0
+"""A client gets this long to take one slice: about 14 KB/s at least."""
+
+SMALL = 256 * 1024
+"""Parts up to this size get a digest of their own (Content-Digest)."""
+
+CONTENT_TYPES = {
+    ".mkv": "video/x-matroska",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".mov": "video/quicktime",
+    ".opus": "audio/ogg",
+    ".ogg": "audio/ogg",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".flac": "audio/flac",
+    ".wav": "audio/wav",
+    ".webp": "image/webp",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".avif": "image/avif",
+}
+"""Shown in the browser; everything else is offered for saving only."""
+
+_CONDITIONAL = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range")
+
+log = Log("server")
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """Immutable bytes with what is known about them; `open` gives a new file object at its start."""
+
+    size: int
+    sha512: str
+    last_modified: datetime
+    file_name: str
+    open: Callable[[], BinaryIO]
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.sha512}"'
+
+    @property
+    def content_type(self) -> str:
+        return CONTENT_TYPES.get(os.path.splitext(self.file_name)[1].lower(), "application/octet-stream")
+
+
+class Downloads:
+    """The endpoints that serve what stands in an item's folder."""
+
+    def __init__(self, *, ledger: Ledger, storage: Storage, offload: Offload) -> None:
+        self._ledger = ledger
+        self._storage = storage
+        self._offload = offload
+        self.bytes_sent = 0
+
+    def add_routes(self, app: web.Application) -> None:
+        for name, handler in (("result", self._result), ("original", self._original)):
+            app.router.add_get(ITEMS + "/{item_id}/" + name, handler)
+        app.router.add_get(ITEMS + "/{item_id}/receipt", self._receipt)
+        app.router.add_get(ITEMS + "/{item_id}/log", self._log)
+
+    async def _result(self, request: web.Request) -> web.StreamResponse:
+        item = await self._offload.quick(find_item, self._ledger, request)
+        facts = item.result
+        if facts is None:
+            reason = "This item needs none: its original stays as it is." if item.outcome else f"Its status is {item.status}."
+            raise NotFound("there is no result.", reason)
+        made = _moment(item.finished_at or item.created_at)
+        label = safe_name(result_label(item))
+        return await self._send(
+            request, Representation(facts.file_size, facts.sha512_checksum, made, label, self._opener(item, "out", facts.file_name))
+        )
+
+    async def _original(self, request: web.Request) -> web.StreamResponse:
+        item = await self._offload.quick(find_item, self._ledger, request)
+        made, label = _moment(item.created_at), safe_name(item.original_file_name)
+        return await self._send(
+            request, Representation(item.file_size, item.sha512_checksum, made, label, self._opener(item, item.current_file_name))
+        )
+
+    async def _receipt(self, request: web.Request) -> web.StreamResponse:
+        text = await self._small_file(request, "out", "receipt.json")
+        return web.Response(body=text, content_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    async def _log(self, request: web.Request) -> web.StreamResponse:
+        text = await self._small_file(request, "log.txt")
+        return web.Response(body=text, content_type="text/plain", charset="utf-8", headers={"Cache-Control": "no-cache"})
+
+    async def _small_file(self, request: web.Request, *parts: str) -> bytes:
+        item = await self._offload.quick(find_item, self._ledger, request)
+
+        def read() -> bytes:
+            with self._opener(item, *parts)() as file:
+                return file.read()
+
+        try:
+            return await self._offload.disk(read)
+        except DiskFault:
+            raise NotFound(f"this item has no {parts[-1]} yet.", f"Its status is {item.status}.") from None
+
+    def _opener(self, item: Item, *parts: str) -> Callable[[], BinaryIO]:
+        """Opens a file of the item wherever its folder stands; the broker may move it between looking and opening, so it looks again."""
+
+        def open_it() -> BinaryIO:
+            for _ in range(3):
+                folder: Path | None = self._storage.folder(item.item_id)
+                try:
+                    if folder is not None:
+                        return folder.joinpath(*parts).open("rb", buffering=0)
+                except FileNotFoundError:
+                    continue
+            raise DiskFault(f"{parts[-1]} of this item is not where it should be.", "On the server, run: dmc broker verify")
+
+        return open_it
+
+    # --- Sending ---
+
+    async def _send(self, request: web.Request, bytes_: Representation) -> web.StreamResponse:
+        conditions = {name: ", ".join(request.headers.getall(name)) for name in _CONDITIONAL if name in request.headers}
+        answer = decide(request.method, conditions, etag=bytes_.etag, last_modified=bytes_.last_modified, size=bytes_.size)
+        headers = _headers_of(bytes_)
+        if answer.status in (304, 412, 416):
+            if answer.status == 416:
+                headers["Content-Range"] = f"bytes */{bytes_.size}"
+            headers.pop("Content-Disposition")
+            return web.Response(status=answer.status, headers=headers)
+        if request.method == "HEAD":
+            return _bare(bytes_, headers)
+        file = await self._offload.disk(bytes_.open)
+        try:
+            if os.fstat(file.fileno()).st_size != bytes_.size:
+                raise DiskFault("the file of this item has another size than it should.", "On the server, run: dmc broker verify")
+            return await self._send_file(request, bytes_, file, answer, headers)
+        finally:
+            file.close()
+
+    async def _send_file(
+        self, request: web.Request, bytes_: Representation, file: BinaryIO, answer: Answer, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        spans = answer.spans or ((Span(0, bytes_.size),) if bytes_.size else ())
+        reply = web.StreamResponse(status=answer.status, headers=headers)
+        reply.content_type = bytes_.content_type
+        borders = [b""] * (len(spans) + 1)
+        if len(answer.spans) == 1:
+            reply.headers["Content-Range"] = f"bytes {spans[0].start}-{spans[0].stop - 1}/{bytes_.size}"
+            if spans[0].length <= SMALL:
+                part = await self._offload.disk(os.pread, file.fileno(), spans[0].length, spans[0].start)
+                reply.headers["Content-Digest"] = digest_field(hashlib.sha512(part).digest())
+        elif len(answer.spans) > 1:
+            boundary = secrets.token_hex(16)
+            reply.headers["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
+            borders = _borders(boundary, spans, bytes_)
+        reply.content_length = sum(span.length for span in spans) + sum(len(border) for border in borders)
+        await reply.prepare(request)
+        for border, span in zip(borders, spans, strict=False):
+            if border:
+                await reply.write(border)
+            if not await self._send_span(request, file, span):
+                return reply
+        if borders[-1]:
+            await reply.write(borders[-1])
+        await reply.write_eof()
+        return reply
+
+    async def _send_span(self, request: web.Request, file: BinaryIO, span: Span) -> bool:
+        """Hand `span` to the kernel slice by slice; False if the connection had to be cut or was lost."""
+        loop = asyncio.get_running_loop()
+        at = span.start
+        while at < span.stop:
+            if request.transport is None:
+                return False
+            count = min(SLICE, span.stop - at)
+            try:
+                async with asyncio.timeout(SLICE_S):
+                    sent = await loop.sendfile(request.transport, file, at, count)
+            except (TimeoutError, OSError, RuntimeError):
+                _cut(request)
+                return False
+            self.bytes_sent += sent
+            if sent != count:
+                log.error("a file became shorter while it was sent", path=request.path)
+                _cut(request)
+                return False
+            at += sent
+        return True
+
+
+def _headers_of(bytes_: Representation) -> dict[str, str]:
+    return {
+        "ETag": bytes_.etag,
+        "Last-Modified": to_http_date(bytes_.last_modified),
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",
+        "Repr-Digest": digest_field(bytes.fromhex(bytes_.sha512)),
+        "Content-Disposition": disposition(bytes_.file_name, inline=bytes_.content_type != "application/octet-stream"),
+    }
+
+
+def _bare(bytes_: Representation, headers: dict[str, str]) -> web.StreamResponse:
+    """The answer to HEAD: all fields, no body."""
+    reply = web.Response(headers=headers)
+    reply.content_type = bytes_.content_type
+    reply.headers["Content-Length"] = str(bytes_.size)
+    return reply
+
+
+def _borders(boundary: str, spans: tuple[Span, ...], bytes_: Representation) -> list[bytes]:
+    """What stands before each part of a multipart/byteranges body, and after the last one."""
+    heads = [
+        f"\r\n--{boundary}\r\nContent-Type: {bytes_.content_type}\r\n"
+        f"Content-Range: bytes {span.start}-{span.stop - 1}/{bytes_.size}\r\n\r\n"
+        for span in spans
+    ]
+    return [part.encode() for part in (*heads, f"\r\n--{boundary}--\r\n")]
+
+
+def _cut(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def disposition(file_name: str, *, inline: bool) -> str:
+    """`Content-Disposition` for any name: an ASCII fallback, and the real one percent-encoded (RFC 6266, RFC 8187)."""
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%;' else "_" for c in file_name)
+    kind = "inline" if inline else "attachment"
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='', errors='replace')}"
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,211 @@
+"""What happens to items, as a stream of numbered events that many may follow: one follower of the ledger for all of them.
+
+A subscriber gets only what its caller may see. Nobody is buffered without end: who falls behind, or comes back with a
+number that is no longer known, is told to read everything anew (`resync`). Holds no truth: it may be lost at any time.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from dmc.broker.ledger import Change, Ledger
+from dmc.errors import DmcError
+from dmc.items import Item, Status
+from dmc.jobs import Progress
+from dmc.log import Log
+from dmc.server.auth import Caller
+from dmc.server.offload import Offload
+from dmc.server.views import ThreadIndex, Views
+
+RING = 1000
+"""Events that can be replayed."""
+
+MOST_BEHIND = 500
+WATCH_S = 0.5
+"""One wait for the ledger; also how often progress is looked at, and how long a stop may wait."""
+
+SNAPSHOT_FINISHED = 300
+"""Finished items in a snapshot: the newest ones."""
+
+SNAPSHOT_LIVE = 1000
+AFTER_FAULT_S = 2.0
+
+log = Log("server")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened; `client_id` is who may see it."""
+
+    number: int
+    kind: str
+    client_id: str
+    data: dict[str, Any]
+
+
+class Subscriber:
+    """One stream of events for one caller; `lost` means that it has to begin anew."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.waiting: asyncio.Queue[Event | None] = asyncio.Queue(MOST_BEHIND)
+        self.lost = False
+
+    def offer(self, event: Event) -> None:
+        if self.lost or not self.caller.sees(event.client_id):
+            return
+        try:
+            self.waiting.put_nowait(event)
+        except asyncio.QueueFull:
+            self.lost = True
+            self.clear()
+
+    def clear(self) -> None:
+        """Throw away what waits, and wake the reader."""
+        while not self.waiting.empty():
+            self.waiting.get_nowait()
+        self.waiting.put_nowait(None)
+
+
+class Feed:
+    """Follows ledger and thread index in a thread of its own, and hands events to subscribers on the event loop."""
+
+    def __init__(self, *, ledger: Ledger, threads: ThreadIndex, views: Views, offload: Offload) -> None:
+        self._ledger = ledger
+        self._threads = threads
+        self._views = views
+        self._offload = offload
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dmc-server-feed")
+        self._task: asyncio.Task[None] | None = None
+        self._subscribers: set[Subscriber] = set()
+        self._ring: deque[Event] = deque(maxlen=RING)
+        self._owners: dict[str, str] = {}
+        self._shown: dict[str, Progress] = {}
+        self._number = 0
+        self._seq = 0
+        self.epoch = secrets.token_hex(4)
+        """Numbers of events mean something only within one epoch."""
+
+    @property
+    def number(self) -> int:
+        """The number of the last event."""
+        return self._number
+
+    @property
+    def listeners(self) -> int:
+        return len(self._subscribers)
+
+    async def start(self) -> None:
+        self._seq = self._ledger.seq
+        self._task = asyncio.create_task(self._follow(), name="dmc-server-feed")
+
+    async def stop(self) -> None:
+        """End every stream, then the follower."""
+        for subscriber in self._subscribers:
+            subscriber.lost = True
+            subscriber.clear()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def subscribe(self, caller: Caller, last_seen: tuple[str, int] | None) -> tuple[Subscriber, list[Event] | None]:
+        """A subscriber, and the events after `last_seen` (epoch, number); None for these: send a snapshot."""
+        subscriber = Subscriber(caller)
+        self._subscribers.add(subscriber)
+        if last_seen is None or last_seen[0] != self.epoch or not self._oldest - 1 <= last_seen[1] <= self._number:
+            return subscriber, None
+        return subscriber, [event for event in self._ring if event.number > last_seen[1] and caller.sees(event.client_id)]
+
+    def leave(self, subscriber: Subscriber) -> None:
+        self._subscribers.discard(subscriber)
+
+    async def snapshot(self, caller: Caller) -> dict[str, Any]:
+        """What the caller's items are now: all that are under way, and the newest finished ones."""
+        items, more = await self._offload.quick(self._select, None if caller.is_admin else caller.client_id)
+        for item in items:
+            self._owners[item.item_id] = item.client_id
+        views = await self._offload.quick(self._views.many, items)
+        return {"items": [view.model_dump(mode="json") for view in views], "more": more}
+
+    @property
+    def _oldest(self) -> int:
+        return self._ring[0].number if self._ring else self._number + 1
+
+    def _select(self, client_id: str | None) -> tuple[list[Item], bool]:
+        live = [
+            item for status in (Status.IN_PROGRESS, Status.TO_DO) for item in self._ledger.select(status, client_id, limit=SNAPSHOT_LIVE)
+        ]
+        done, more = [], False
+        for status in (Status.FINISHED_SUCCESSFUL, Status.FINISHED_WITH_ERRORS):
+            newest, cut = self._newest(status, client_id)
+            done += newest
+            more = more or cut
+        return sorted(live + done, key=lambda item: item.item_id), more
+
+    def _newest(self, status: Status, client_id: str | None) -> tuple[list[Item], bool]:
+        newest: deque[Item] = deque(maxlen=SNAPSHOT_FINISHED)
+        after, seen = "", 0
+        while page := self._ledger.select(status, client_id, after, 1000):
+            newest.extend(page)
+            after, seen = page[-1].item_id, seen + len(page)
+        return list(newest), seen > SNAPSHOT_FINISHED
+
+    # --- Following ---
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                changes, progress = await loop.run_in_executor(self._thread, self._look)
+            except DmcError as problem:
+                log.warning("the event feed cannot read the ledger", code=problem.code)
+                await asyncio.sleep(AFTER_FAULT_S)
+                continue
+            await self._tell(changes)
+            self._tell_progress(progress)
+
+    def _look(self) -> tuple[list[Change] | None, dict[str, Progress]]:
+        """Wait a little for changes; what there is then. In the feed's own thread."""
+        seen = self._seq
+        if self._ledger.watch(seen, WATCH_S) == seen:
+            return [], self._threads.read() if self._subscribers else {}
+        changes = self._ledger.changes_since(seen)
+        self._seq = changes[-1].seq if changes else self._ledger.seq
+        return changes, self._threads.read() if self._subscribers else {}
+
+    async def _tell(self, changes: list[Change] | None) -> None:
+        if changes is None:
+            # The ledger cannot say what happened since; nobody can be told exactly, so everybody begins anew.
+            self._ring.clear()
+            for subscriber in self._subscribers:
+                subscriber.lost = True
+                subscriber.clear()
+            return
+        for change in changes:
+            if change.item is None:
+                owner = self._owners.pop(change.item_id, None)
+                if owner is not None:
+                    self._emit("gone", owner, {"item_id": change.item_id})
+                continue
+            self._owners[change.item_id] = change.item.client_id
+            view = await self._offload.quick(self._views.one, change.item)
+            self._emit("item", change.item.client_id, view.model_dump(mode="json"))
+
+    def _tell_progress(self, progress: dict[str, Progress]) -> None:
+        for item_id, now in progress.items():
+            owner = self._owners.get(item_id)
+            if owner is not None and self._shown.get(item_id) != now:
+                shown = {"item_id": item_id, "fraction": now.fraction, "speed": now.speed, "eta_s": now.eta_s}
+                self._emit("progress", owner, shown)
+        self._shown = progress
+
+    def _emit(self, kind: str, client_id: str, data: dict[str, Any]) -> None:
+        self._number += 1
+        event = Event(self._number, kind, client_id, data)
+        self._ring.append(event)
+        for subscriber in self._subscribers:
+            subscriber.offer(event)

@@ -1,0 +1,83 @@
+"""Health that tells the truth: alive, ready, and a few numbers in Prometheus' text form.
+
+Ready means that an upload sent now would be taken and converted: the ledger answers, the broker is alive, the disk has room.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+
+from dmc.broker.ledger import Ledger
+from dmc.broker.storage import Storage
+from dmc.errors import DmcError
+from dmc.server.identity import Control
+from dmc.server.offload import Offload
+from dmc.server.policy import ServerLimits
+from dmc.server.replies import json_reply
+
+STALE_BEAT_S = 30.0
+LEDGER_S = 5.0
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Gauges = Callable[[], dict[str, float]]
+
+
+class Health:
+    """`/livez`, `/readyz`, `/metrics`."""
+
+    def __init__(
+        self, *, ledger: Ledger, storage: Storage, control: Control, offload: Offload, limits: ServerLimits, gauges: Gauges
+    ) -> None:
+        self._ledger = ledger
+        self._storage = storage
+        self._control = control
+        self._offload = offload
+        self._limits = limits
+        self._gauges = gauges
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/livez", self._live)
+        app.router.add_get("/readyz", self._ready)
+        app.router.add_get("/metrics", self._metrics)
+
+    async def _live(self, _: web.Request) -> web.Response:
+        return json_reply({"alive": True})
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        checks = {"ledger": await self._ledger_says(), "broker": await self._broker_says(), "disk": await self._disk_says()}
+        ready = all(said == "ok" for said in checks.values())
+        return json_reply({"ready": ready, "checks": checks}, status=200 if ready else 503)
+
+    async def _ledger_says(self) -> str:
+        try:
+            async with asyncio.timeout(LEDGER_S):
+                await self._offload.quick(self._ledger.counts)
+        except TimeoutError:
+            return "does not answer"
+        except DmcError as problem:
+            return problem.message
+        return "ok"
+
+    async def _broker_says(self) -> str:
+        age = await self._offload.quick(self._control.beat_age_s)
+        if age is None:
+            return "has not started"
+        return "ok" if age < STALE_BEAT_S else f"no sign of life for {age:.0f} s"
+
+    async def _disk_says(self) -> str:
+        try:
+            free = await self._offload.quick(self._storage.free_bytes)
+        except OSError as problem:
+            return problem.strerror or "cannot be read"
+        return "ok" if free >= self._limits.disk_floor_bytes else f"{free} bytes free, the floor is {self._limits.disk_floor_bytes}"
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        counts = await self._offload.quick(self._ledger.counts)
+        lines = [f'dmc_items{{status="{status}"}} {count}' for status, count in counts.items()]
+        lines.append(f"dmc_disk_free_bytes {await self._offload.quick(self._storage.free_bytes)}")
+        age = await self._offload.quick(self._control.beat_age_s)
+        if age is not None:
+            lines.append(f"dmc_broker_beat_age_seconds {age:.3f}")
+        lines += [f"{name} {value:g}" for name, value in self._gauges().items()]
+        return web.Response(body="\n".join([*lines, ""]).encode(), headers={"Content-Type": METRICS_TYPE, "Cache-Control": "no-store"})

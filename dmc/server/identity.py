@@ -1,0 +1,91 @@
+"""Who this server is: its lasting id, what it takes, and whether it takes anything now.
+
+The identity is told to anybody (a client must know whom it reached before it sends a token); the rest needs one.
+"""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Protocol
+
+from aiohttp import web
+
+import dmc
+from dmc.broker.ledger import Ledger
+from dmc.broker.storage import Storage
+from dmc.conversions import describe
+from dmc.errors import BadSettings
+from dmc.files import Disk, write_durably
+from dmc.protocol import PROTOCOL, SERVER, SERVICE, TYPES, Identity
+from dmc.server.auth import CALLER
+from dmc.server.offload import Offload
+from dmc.server.policy import ServerLimits
+from dmc.server.replies import json_reply
+
+INSTANCE_FILE = "instance.json"
+
+
+class Control(Protocol):
+    """What the server needs to know of the broker."""
+
+    def mode(self) -> str:
+        """run, pause or drain."""
+        ...
+
+    def beat_age_s(self) -> float | None:
+        """Seconds since the broker's last heartbeat; None if there never was one."""
+        ...
+
+
+def load_instance_id(data: Path, disk: Disk) -> str:
+    """The id of the server whose data folder this is; made at the first start and kept for good. Blocking."""
+    path = data / INSTANCE_FILE
+    if disk.stat(path) is None:
+        made = {"schema": 1, "instance": uuid.uuid4().hex}
+        write_durably(disk, path, json.dumps(made).encode() + b"\n")
+    try:
+        found = json.loads(disk.read(path))["instance"]
+    except (ValueError, KeyError, TypeError) as problem:
+        raise BadSettings(f"{INSTANCE_FILE} cannot be read.", "Restore it from a backup: clients know the server by it.") from problem
+    return str(found)
+
+
+class Identities:
+    """`/api/v1/server` and `/api/v1/types`."""
+
+    def __init__(
+        self, *, instance_id: str, ledger: Ledger, storage: Storage, control: Control, offload: Offload, limits: ServerLimits
+    ) -> None:
+        self._instance_id = instance_id
+        self._ledger = ledger
+        self._storage = storage
+        self._control = control
+        self._offload = offload
+        self._limits = limits
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get(SERVER, self._server)
+        app.router.add_get(TYPES, self._types)
+
+    async def _server(self, request: web.Request) -> web.Response:
+        free = await self._offload.quick(self._storage.free_bytes)
+        mode = await self._offload.quick(self._control.mode)
+        accepting = mode != "drain" and free > self._limits.disk_floor_bytes
+        identity = Identity(service=SERVICE, protocol=PROTOCOL, instance=self._instance_id, accepting=accepting)
+        if CALLER not in request:
+            return json_reply({"service": SERVICE, "protocol": PROTOCOL, "instance": self._instance_id, "accepting": accepting})
+        return json_reply(
+            identity.model_copy(
+                update={
+                    "version": dmc.__version__,
+                    "max_file_size": self._limits.max_file_size,
+                    "free_bytes": free,
+                    "ledger_seq": self._ledger.seq,
+                    "media_types": list(self._limits.media_types),
+                    "conversion_types": list(self._limits.conversions),
+                }
+            )
+        )
+
+    async def _types(self, _: web.Request) -> web.Response:
+        return json_reply({"types": describe(self._limits.conversions)})

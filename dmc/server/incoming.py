@@ -1,0 +1,120 @@
+"""The bytes of one original as they arrive: append, sync, cut, hash. Blocking; runs in threads, never on the event loop.
+
+The offset is a promise: what `offset` says after `sync` is on the disk and never shrinks. The hash follows behind the
+writer by reading back what was written, most of the time from the page cache; that way the same code hashes what an
+earlier process has stored, and a part that is not yet verified is simply not hashed.
+"""
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+from dmc.errors import Busy, DiskFault
+from dmc.files import CHUNK, translate
+
+SYNC_EVERY = 16 * 1024 * 1024
+
+
+class IncomingFile:
+    """The file at `path`, which exists. One writer and one `follow` at a time; both may run at once."""
+
+    def __init__(self, path: Path, *, sync_every: int = SYNC_EVERY) -> None:
+        self.path = path
+        self._sync_every = sync_every
+        self._fd: int | None = None
+        self._synced = 0
+        self._digest = hashlib.sha512()
+        self._hashed = 0
+        self._closing = threading.Event()
+        self.offset = path.stat().st_size
+        self.trusted = self.offset
+        """Bytes from the start that may be hashed: all but a part whose own checksum is still open."""
+
+    def open(self) -> None:
+        """Make it ready for `append`; what an earlier process left is synced before it is promised again."""
+        if self._fd is None:
+            self._closing.clear()
+            self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            self.sync()
+
+    def close(self) -> None:
+        """Give the file back and let a running `follow` end early; everything can be opened again."""
+        self.abort_hash()
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def abort_hash(self) -> None:
+        """Let a running `follow` end early; what it has done stays."""
+        self._closing.set()
+
+    def append(self, data: bytes, *, trusted: bool = True) -> None:
+        """Store `data`, syncing every so often. On DiskFull `offset` tells how much of it was stored."""
+        view = memoryview(data)
+        try:
+            while view:
+                stored = os.write(self._open_fd(), view)
+                self.offset += stored
+                view = view[stored:]
+        except OSError as problem:
+            raise translate(problem, "storing an upload") from problem
+        finally:
+            if trusted:
+                self.trusted = self.offset
+        if self.offset - self._synced >= self._sync_every:
+            self.sync()
+
+    def sync(self) -> None:
+        """Make all of it durable. Raises DiskFault, after which nothing of the file may be trusted."""
+        if self._synced == self.offset and self._synced:
+            return
+        upto = self.offset
+        try:
+            os.fdatasync(self._open_fd())
+        except OSError as problem:
+            raise DiskFault("storing an upload: the disk lost what was written.", "Look at the disk and at the system log.") from problem
+        self._synced = upto
+
+    def cut(self, offset: int) -> None:
+        """Throw away everything from `offset` on, durably; for a part whose checksum failed."""
+        try:
+            os.ftruncate(self._open_fd(), offset)
+            os.fsync(self._open_fd())
+        except OSError as problem:
+            raise translate(problem, "taking back a part of an upload") from problem
+        self.offset = self._synced = offset
+
+    def trust(self) -> None:
+        """The part that was open is verified."""
+        self.trusted = self.offset
+
+    def follow(self) -> None:
+        """Hash what may be hashed and is not yet; returns early once the file is closed."""
+        if self._hashed >= self.trusted:
+            return
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(self._hashed)
+            while self._hashed < self.trusted and not self._closing.is_set():
+                block = file.read(min(CHUNK, self.trusted - self._hashed))
+                if not block:
+                    raise DiskFault("an upload lost bytes that were stored.", "Look at the disk and at the system log.")
+                self._digest.update(block)
+                self._hashed += len(block)
+
+    def sha512(self) -> str:
+        """SHA-512 of the whole file in lower-case hex; the file must be open and trusted to the end."""
+        self.follow()
+        if self._hashed != self.offset:
+            raise Busy("the server stopped while an upload was hashed.", "Ask for it again.")
+        return self._digest.hexdigest()
+
+    def head(self, size: int = 64) -> bytes:
+        """The first bytes, for the guess of the media type."""
+        with self.path.open("rb", buffering=0) as file:
+            return file.read(size)
+
+    def _open_fd(self) -> int:
+        if self._fd is None:
+            raise DiskFault("an upload was written to while it was closed.", "")
+        return self._fd

@@ -1,0 +1,124 @@
+"""Items over HTTP: one, several, all of a client in pages; and the wishes somebody may have of them.
+
+It reads the ledger and leaves wishes; statuses are the broker's. An item of somebody else does not exist here (404),
+unless the caller is an admin.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from dmc.broker.ledger import Ledger
+from dmc.broker.wishes import acknowledge, wish
+from dmc.clock import Clock
+from dmc.errors import BadRequest, NotAllowed, UnknownItem
+from dmc.items import Item, Status, Wish
+from dmc.protocol import ITEMS, PAGE_LIMIT, AcknowledgeRequest, ItemPage, ItemView
+from dmc.server.auth import Caller, caller_of
+from dmc.server.offload import Offload
+from dmc.server.replies import json_reply
+from dmc.server.views import Views
+
+
+class Items:
+    """The item endpoints that carry no bytes."""
+
+    def __init__(self, *, ledger: Ledger, views: Views, clock: Clock, offload: Offload) -> None:
+        self._ledger = ledger
+        self._views = views
+        self._clock = clock
+        self._offload = offload
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get(ITEMS, self._list)
+        app.router.add_get(ITEMS + "/{item_id}", self._one)
+        app.router.add_delete(ITEMS + "/{item_id}", self._wishing(Wish.DELETE))
+        app.router.add_post(ITEMS + "/{item_id}/cancel", self._wishing(Wish.CANCEL))
+        app.router.add_post(ITEMS + "/{item_id}/retry", self._wishing(Wish.RETRY))
+        app.router.add_post(ITEMS + "/{item_id}/acknowledge", self._acknowledge)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        caller, query = caller_of(request), request.query
+        client_id = query.get("client_id")
+        if not caller.is_admin:
+            if client_id not in (None, caller.client_id):
+                raise NotAllowed(f"this token is for the client {caller.client_id!r}.", "Only the admin scope sees other clients.")
+            client_id = caller.client_id
+        if "id" in query:
+            return json_reply(await self._offload.quick(self._named, query.getall("id"), caller))
+        status, limit = _status(query.get("status")), _limit(query.get("limit"))
+        page = await self._offload.quick(self._page, status, client_id, query.get("cursor", ""), limit)
+        return json_reply(page)
+
+    def _named(self, ids: list[str], caller: Caller) -> ItemPage:
+        if len(ids) > PAGE_LIMIT:
+            raise BadRequest(f"at most {PAGE_LIMIT} ids at once.")
+        found = [item for item_id in ids if (item := self._ledger.get(item_id)) is not None and caller.sees(item.client_id)]
+        return ItemPage(items=self._views.many(found))
+
+    def _page(self, status: Status | None, client_id: str | None, after: str, limit: int) -> ItemPage:
+        found = self._ledger.select(status, client_id, after, limit + 1)
+        shown = found[:limit]
+        return ItemPage(items=self._views.many(shown), cursor=shown[-1].item_id if len(found) > limit else None)
+
+    async def _one(self, request: web.Request) -> web.StreamResponse:
+        view = await self._offload.quick(lambda: self._views.one(find_item(self._ledger, request)))
+        etag = _etag(view)
+        if request.headers.get("If-None-Match") == etag:
+            return web.Response(status=304, headers={"ETag": etag})
+        return json_reply(view, headers={"ETag": etag, "Cache-Control": "no-cache"})
+
+    def _wishing(self, what: Wish) -> Callable[[web.Request], Any]:
+        async def handler(request: web.Request) -> web.Response:
+            def leave() -> ItemView:
+                return self._views.one(wish(self._ledger, find_item(self._ledger, request).item_id, what))
+
+            return json_reply(await self._offload.quick(leave), status=202)
+
+        return handler
+
+    async def _acknowledge(self, request: web.Request) -> web.Response:
+        try:
+            body = AcknowledgeRequest.model_validate_json(await request.read())
+        except ValidationError:
+            raise BadRequest('send {"sha512": "<128 hex digits>"}: of the result, or of the original where there is none.') from None
+
+        def note() -> ItemView:
+            item = find_item(self._ledger, request)
+            return self._views.one(acknowledge(self._ledger, self._clock, item.item_id, body.sha512))
+
+        return json_reply(await self._offload.quick(note), status=202)
+
+
+def find_item(ledger: Ledger, request: web.Request) -> Item:
+    """The item that the path names, if the caller may see it; raises UnknownItem. Blocking."""
+    item = ledger.get(request.match_info["item_id"])
+    if item is None or not caller_of(request).sees(item.client_id):
+        raise UnknownItem("there is no such item.", "It may have been deleted, or belong to another client.")
+    return item
+
+
+def _etag(view: ItemView) -> str:
+    """Weak: the same version may show another progress or place in the queue."""
+    progress = "" if view.progress is None else f"-{view.progress.fraction:.4f}"
+    place = "" if view.queue_position is None else f"-q{view.queue_position}"
+    return f'W/"{view.version}{progress}{place}"'
+
+
+def _status(text: str | None) -> Status | None:
+    if text is None:
+        return None
+    try:
+        return Status(text)
+    except ValueError:
+        raise BadRequest(f"there is no status {text[:40]!r}.", f"There are: {', '.join(Status)}.") from None
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return PAGE_LIMIT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGE_LIMIT:
+        raise BadRequest(f"limit must be a number from 1 to {PAGE_LIMIT}.")
+    return int(text)

@@ -1,0 +1,106 @@
+"""Around every request: an id, errors turned into answers, and the header fields that keep browsers careful.
+
+The only place of the server where an unforeseen error ends: it is logged with its id, and the answer names the id.
+"""
+
+import asyncio
+import secrets
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from dmc.errors import Broken, DmcError, StillBroken
+from dmc.log import Log
+from dmc.protocol import TUS_VERSION, UPLOADS
+from dmc.server.replies import HttpRefusal, error_reply, status_of
+
+REQUEST_ID = web.RequestKey("request_id", str)
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; media-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""What the page may load: its own files, and nothing from anybody else."""
+
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+}
+"""On every answer that does not say otherwise."""
+
+log = Log("server")
+
+
+class Traffic:
+    """Counts answers by class of status, for /metrics; refuses new work once the server is stopping."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, int] = {}
+        self.stopping = False
+
+    def count(self, status: int) -> None:
+        key = f"{status // 100}xx"
+        self.answers[key] = self.answers.get(key, 0) + 1
+
+
+def outermost(traffic: Traffic) -> Middleware:
+    """The middleware around all others."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[REQUEST_ID] = secrets.token_hex(8)
+        if traffic.stopping:
+            reply: web.StreamResponse = error_reply(HttpRefusal(503, "ServerStopping", "the server is stopping."), request[REQUEST_ID])
+        else:
+            reply = await _answered(request, handler)
+        traffic.count(reply.status)
+        if not reply.prepared and (traffic.stopping or not request.content.is_eof()):
+            # What is left of the body is not read, so the connection cannot carry another request.
+            reply.force_close()
+        return reply
+
+    return answer
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except DmcError as problem:
+        return _told(request, problem)
+    except web.HTTPException as problem:
+        return error_reply(_translated(problem), request[REQUEST_ID])
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception:
+        log.fault("request failed", request=request[REQUEST_ID], method=request.method, path=request.path)
+        if request.transport is None:
+            raise
+        return error_reply(StillBroken("something unforeseen went wrong on the server.", "Its log has the id."), request[REQUEST_ID])
+
+
+def _told(request: web.Request, problem: DmcError) -> web.StreamResponse:
+    status = status_of(problem)
+    if isinstance(problem, Broken):
+        log.fault("request failed", request=request[REQUEST_ID], method=request.method, path=request.path, code=problem.code)
+    else:
+        log.debug("request refused", request=request[REQUEST_ID], status=status, code=problem.code)
+    return error_reply(problem, request[REQUEST_ID])
+
+
+def _translated(problem: web.HTTPException) -> HttpRefusal:
+    """What aiohttp itself refuses (no such path, another method, a body that is too big), in our shape."""
+    headers = {"Allow": problem.headers["Allow"]} if "Allow" in problem.headers else {}
+    codes = {404: "NotFound", 405: "MethodNotAllowed", 413: "TooLarge"}
+    return HttpRefusal(problem.status, codes.get(problem.status, "BadRequest"), f"{problem.reason.lower()}.", "", headers)
+
+
+async def add_headers(request: web.Request, reply: web.StreamResponse) -> None:
+    """Signal handler: runs just before any answer's header is sent."""
+    for name, value in SECURITY.items():
+        reply.headers.setdefault(name, value)
+    if REQUEST_ID in request:
+        reply.headers["X-Request-Id"] = request[REQUEST_ID]
+    if request.path == UPLOADS or request.path.startswith(f"{UPLOADS}/"):
+        reply.headers["Tus-Resumable"] = TUS_VERSION

@@ -1,0 +1,145 @@
+"""A whole file in one request, for curl and plain forms: `PUT /items/{file_name}`, `POST /items`.
+
+It goes the way of every upload (same checks, same file, same commit), but what is cut short leaves nothing behind.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import BodyPartReader, web
+
+from dmc.conversions import check_options
+from dmc.errors import BadRequest
+from dmc.items import Item
+from dmc.protocol import ITEM_HEADER, ITEMS
+from dmc.server.auth import caller_of
+from dmc.server.offload import Offload
+from dmc.server.open_uploads import OpenUploads, Upload
+from dmc.server.policy import Announcement, ServerLimits, settle_conversion
+from dmc.server.receiving import Ending, PartBody, PlainBody, Receiver, expect_later, proceed
+from dmc.server.replies import json_reply
+from dmc.server.tus_headers import label_of, parse_repr_digest, parse_sha512
+from dmc.server.uploads import ended_early, parse_options
+from dmc.server.views import Views
+
+MOST_FIELD = 4096
+MOST_FIELDS = 16
+
+
+class OneShot:
+    """The endpoints that take a file whole."""
+
+    def __init__(self, *, uploads: OpenUploads, views: Views, offload: Offload, limits: ServerLimits, room: Callable[[], None]) -> None:
+        self._uploads = uploads
+        self._views = views
+        self._offload = offload
+        self._limits = limits
+        self._room = room
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_put(ITEMS + "/{file_name}", self._put, expect_handler=expect_later)
+        app.router.add_post(ITEMS, self._post, expect_handler=expect_later)
+
+    async def _put(self, request: web.Request) -> web.Response:
+        return await self._whole_body(request, request.match_info["file_name"])
+
+    async def _post(self, request: web.Request) -> web.Response:
+        if request.content_type == "multipart/form-data":
+            return await self._form(request)
+        file_name = request.query.get("file_name")
+        if not file_name:
+            raise BadRequest("say how the file is called: ?file_name=… is missing.", "Or send a multipart form with one file in it.")
+        return await self._whole_body(request, file_name)
+
+    async def _whole_body(self, request: web.Request, file_name: str) -> web.Response:
+        announced = self._announced(request, file_name, dict(request.query), request.content_length)
+        async with self._upload(announced) as made:
+            if isinstance(made, Item):
+                return await self._answer(made, 200)
+            await proceed(request)
+            await self._receive(made, PlainBody(request.content))
+            return await self._answer(await self._uploads.complete(made), 201)
+
+    async def _form(self, request: web.Request) -> web.Response:
+        """One file in the form; fields stand before it. The item is only made once the whole form was there."""
+        fields = dict(request.query)
+        await proceed(request)
+        reader = await request.multipart()
+        while True:
+            part = await _next_part(reader.next)
+            if part is None:
+                raise BadRequest("there is no file in this form.")
+            if part.filename is not None:
+                break
+            await _read_field(part, fields)
+        announced = self._announced(request, part.filename, fields, None)
+        async with self._upload(announced) as made:
+            if isinstance(made, Item):
+                return await self._answer(made, 200)
+            await self._receive(made, PartBody(part))
+            if await _next_part(reader.next) is not None:
+                raise BadRequest("there is something after the file in this form.", "Send one file per form, its fields before it.")
+            return await self._answer(await self._uploads.complete(made), 201)
+
+    def _announced(self, request: web.Request, file_name: str, fields: dict[str, str], length: int | None) -> Announcement:
+        label = label_of(file_name.encode("utf-8", "surrogateescape"))
+        conversion_type = settle_conversion(fields.get("conversion_type"), label, self._limits)
+        options = parse_options(fields.get("options"))
+        check_options(conversion_type, options)
+        return Announcement(
+            client_id=caller_of(request).client_id,
+            label=label,
+            length=length,
+            conversion_type=conversion_type,
+            options=options,
+            sha512=parse_sha512(fields.get("sha512")) or parse_repr_digest(request.headers.get("Repr-Digest")),
+            idempotency_key=request.headers.get("Idempotency-Key"),
+        )
+
+    @contextlib.asynccontextmanager
+    async def _upload(self, announced: Announcement) -> AsyncIterator[Upload | Item]:
+        """An upload that is gone afterwards, unless it has become an item."""
+        made = await self._uploads.create(announced, resumable=False)
+        if isinstance(made, Item):
+            yield made
+            return
+        async with self._uploads.held(made):
+            try:
+                yield made
+            finally:
+                if self._uploads.find(made.record.item_id) is made:
+                    await self._uploads.drop(made)
+
+    async def _receive(self, upload: Upload, body: PlainBody | PartBody) -> None:
+        length = upload.record.length
+        with self._uploads.receiving(upload) as interrupt:
+            await self._offload.disk(upload.file.open)
+            receiver = Receiver(upload.file, self._offload, self._limits, interrupt, self._room)
+            ending = await receiver.receive(body, self._limits.max_file_size if length is None else length)
+        if ending is not Ending.COMPLETE:
+            raise ended_early(ending, 0)
+        if length is not None and upload.missing:
+            raise ended_early(Ending.CUT, 0)
+
+    async def _answer(self, item: Item, status: int) -> web.Response:
+        view = await self._offload.quick(self._views.one, item)
+        headers = {"Location": f"{ITEMS}/{item.item_id}", ITEM_HEADER: item.item_id}
+        return json_reply(view, status=status, headers=headers)
+
+
+async def _next_part(read: Callable[[], object]) -> BodyPartReader | None:
+    """The next part of the form; raises BadRequest for a form that is cut, or that holds another form."""
+    try:
+        part = await read()  # type: ignore[misc]
+    except (ValueError, web.RequestPayloadError) as problem:
+        raise BadRequest("the form is cut short or malformed.") from problem
+    if part is not None and not isinstance(part, BodyPartReader):
+        raise BadRequest("a form inside a form is not taken.")
+    return part
+
+
+async def _read_field(part: BodyPartReader, fields: dict[str, str]) -> None:
+    text = await part.read_chunk(MOST_FIELD + 1)
+    if len(text) > MOST_FIELD or len(fields) >= MOST_FIELDS or not part.name:
+        raise BadRequest(f"a form has at most {MOST_FIELDS} fields of {MOST_FIELD} bytes before its file.")
+    fields[part.name] = text.decode("utf-8", "replace")

@@ -1,0 +1,320 @@
+"""Uploads that are not items yet: made, found again after a restart, held by one request at a time, completed or dropped.
+
+The bytes stand in the item's folder under incoming/, with `upload.json` beside them, written durably before the client
+hears of the upload. Completion hands the file to the broker's admissions; from then on the ledger speaks for it.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from dmc.broker.ledger import Ledger
+from dmc.broker.storage import Place, Storage
+from dmc.clock import Clock, rfc3339
+from dmc.conversions import MediaType, guess_media_type
+from dmc.errors import Conflict, DiskFault, DmcError, Locked, Refused, WholeFileMismatch
+from dmc.files import Disk, translate, write_durably
+from dmc.items import Item, original_name
+from dmc.log import Log
+from dmc.server.incoming import IncomingFile
+from dmc.server.offload import Offload
+from dmc.server.policy import Announcement, ServerLimits, check_medium, check_open_count, check_size, check_space
+from dmc.server.receiving import Ending, Interrupt
+
+STATE_FILE = "upload.json"
+REMEMBERED_EXPIRED = 1000
+
+log = Log("server")
+
+
+class Admissions(Protocol):
+    """What the server needs of the broker's admissions."""
+
+    def begin(self) -> tuple[str, Path]: ...
+
+    def admit(
+        self,
+        item_id: str,
+        *,
+        client_id: str,
+        label: str,
+        conversion_type: str,
+        options: dict[str, object],
+        sha512: str,
+        file_size: int,
+        media_type: MediaType | None,
+        idempotency_key: str | None,
+        file_name: str,
+    ) -> Item: ...
+
+    def already(self, client_id: str, key: str) -> Item | None: ...
+
+    def abandon(self, item_id: str) -> None: ...
+
+
+class UploadRecord(Announcement):
+    """What `upload.json` holds."""
+
+    item_id: str
+    created_at: str
+    file_name: str
+    resumable: bool = True
+
+
+class Upload:
+    """One open upload. Whoever touches its file holds `lock`; `interrupt` is that of the request that receives right now."""
+
+    def __init__(self, record: UploadRecord, file: IncomingFile, touched: float) -> None:
+        self.record = record
+        self.file = file
+        self.lock = asyncio.Lock()
+        self.interrupt: Interrupt | None = None
+        self.waiting = 0
+        """Requests that want the upload; one that receives gives way to them."""
+        self.touched = touched
+        """Monotonic time of the last request that did something with it."""
+
+    @property
+    def missing(self) -> int:
+        """Bytes that still have to come, as far as the length is known."""
+        return 0 if self.record.length is None else self.record.length - self.file.offset
+
+
+class OpenUploads:
+    """All open uploads of the server. Lives on the event loop; every disk access goes through `offload`."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        storage: Storage,
+        admissions: Admissions,
+        clock: Clock,
+        disk: Disk,
+        offload: Offload,
+        limits: ServerLimits,
+    ) -> None:
+        self._ledger = ledger
+        self._storage = storage
+        self._admissions = admissions
+        self._clock = clock
+        self._disk = disk
+        self._offload = offload
+        self._limits = limits
+        self._uploads: dict[str, Upload] = {}
+        self._expired: deque[str] = deque(maxlen=REMEMBERED_EXPIRED)
+        self._creating = asyncio.Lock()
+        self.bytes_received = 0
+
+    def __len__(self) -> int:
+        return len(self._uploads)
+
+    @property
+    def reserved(self) -> int:
+        """Bytes of disk that open uploads may still fill."""
+        return sum(upload.missing for upload in self._uploads.values())
+
+    def find(self, item_id: str) -> Upload | None:
+        return self._uploads.get(item_id)
+
+    def has_expired(self, item_id: str) -> bool:
+        """Whether this id was an upload that nobody finished in time (known until the next restart)."""
+        return item_id in self._expired
+
+    def of_client(self, client_id: str) -> list[Upload]:
+        return [upload for upload in self._uploads.values() if upload.record.client_id == client_id]
+
+    def expires_at(self, upload: Upload) -> datetime:
+        left = upload.touched + self._limits.expiry_s - self._clock.monotonic()
+        return self._clock.now() + timedelta(seconds=left)
+
+    async def create(self, announced: Announcement, *, resumable: bool = True) -> Upload | Item:
+        """A new upload, or what the same idempotency key made before. Raises what speaks against the file, before any byte of it came."""
+        async with self._creating:
+            if announced.idempotency_key is not None and (known := await self._known(announced)) is not None:
+                return known
+            check_size(announced.length, self._limits)
+            check_open_count(len(self.of_client(announced.client_id)), self._limits)
+            free = await self._offload.quick(self._storage.free_bytes)
+            check_space(announced.length or 0, free=free, reserved=self.reserved, limits=self._limits)
+            upload = await self._offload.disk(self._make, announced, resumable)
+            self._uploads[upload.record.item_id] = upload
+            return upload
+
+    async def _known(self, announced: Announcement) -> Upload | Item | None:
+        key = announced.idempotency_key or ""
+        for upload in self.of_client(announced.client_id):
+            if upload.record.idempotency_key == key:
+                if (upload.record.length, upload.record.sha512) != (announced.length, announced.sha512):
+                    raise Conflict("this idempotency key was used for another file.", "Take another key for another file.")
+                return upload
+        return await self._offload.quick(self._admissions.already, announced.client_id, key)
+
+    def _make(self, announced: Announcement, resumable: bool) -> Upload:
+        item_id, folder = self._admissions.begin()
+        record = UploadRecord(
+            **announced.model_dump(),
+            item_id=item_id,
+            created_at=rfc3339(self._clock.now()),
+            file_name=original_name(announced.label),
+            resumable=resumable,
+        )
+        try:
+            self._disk.write(folder / record.file_name, b"")
+            write_durably(self._disk, folder / STATE_FILE, record.model_dump_json().encode())
+            self._disk.sync_folder(folder.parent)
+        except OSError as problem:
+            self._admissions.abandon(item_id)
+            raise translate(problem, "beginning an upload") from problem
+        return self._opened(record, folder, self._clock.monotonic())
+
+    def _opened(self, record: UploadRecord, folder: Path, touched: float) -> Upload:
+        return Upload(record, IncomingFile(folder / record.file_name, sync_every=self._limits.sync_every), touched)
+
+    @contextlib.contextmanager
+    def receiving(self, upload: Upload) -> Iterator[Interrupt]:
+        """While the caller, who holds the upload, takes a body into it: the interrupt by which others can stop that."""
+        upload.interrupt = Interrupt()
+        if upload.waiting:
+            upload.interrupt.fire(Ending.TAKEN_OVER)
+        before = upload.file.offset
+        try:
+            yield upload.interrupt
+        finally:
+            self.bytes_received += upload.file.offset - before
+            upload.interrupt = None
+            upload.file.close()
+
+    @contextlib.asynccontextmanager
+    async def held(self, upload: Upload) -> AsyncIterator[None]:
+        """Be the only one at `upload`: a request that is receiving is stopped, its bytes kept. Raises Locked if it does not give way."""
+        if upload.interrupt is not None:
+            upload.interrupt.fire(Ending.TAKEN_OVER)
+        upload.waiting += 1
+        try:
+            async with asyncio.timeout(self._limits.take_over_s):
+                await upload.lock.acquire()
+        except TimeoutError:
+            raise Locked("another request is busy with this upload.", "Try again.") from None
+        finally:
+            upload.waiting -= 1
+        try:
+            upload.touched = self._clock.monotonic()
+            yield
+        finally:
+            upload.touched = self._clock.monotonic()
+            upload.lock.release()
+
+    async def complete(self, upload: Upload) -> Item:
+        """Make an item of an upload whose bytes are all there; the caller holds it.
+
+        Raises WholeFileMismatch and Unsupported, after which the upload is gone, and Unavailable errors, after which it stands.
+        """
+        record, file = upload.record, upload.file
+        try:
+            await self._offload.disk(file.open)
+            sha512 = await self._offload.disk(file.sha512)
+            medium = guess_media_type(record.label, await self._offload.disk(file.head))
+            if record.sha512 not in (None, sha512):
+                raise WholeFileMismatch(
+                    "the bytes that arrived are not the file that was announced.", "Send the file again from the start."
+                )
+            if medium is not None:
+                check_medium(medium, self._limits)
+            item = await self._offload.disk(self._admit, upload, sha512, medium)
+        except (Refused, DiskFault):
+            await self.drop(upload)
+            raise
+        finally:
+            file.close()
+        self._uploads.pop(record.item_id, None)
+        log.info("upload became an item", item=item.item_id, client=item.client_id, bytes=item.file_size)
+        return item
+
+    def _admit(self, upload: Upload, sha512: str, medium: MediaType | None) -> Item:
+        record = upload.record
+        # The broker may move the folder as soon as the ledger line stands; the descriptor goes along with it.
+        folder = os.open(upload.file.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            item = self._admissions.admit(
+                record.item_id,
+                client_id=record.client_id,
+                label=record.label,
+                conversion_type=record.conversion_type,
+                options=record.options,
+                sha512=sha512,
+                file_size=upload.file.offset,
+                media_type=medium,
+                idempotency_key=record.idempotency_key,
+                file_name=record.file_name,
+            )
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(STATE_FILE, dir_fd=folder)
+            return item
+        finally:
+            os.close(folder)
+
+    async def drop(self, upload: Upload) -> None:
+        """Forget an upload and its bytes; the caller holds it."""
+        self._uploads.pop(upload.record.item_id, None)
+        upload.file.close()
+        await self._offload.disk(self._admissions.abandon, upload.record.item_id)
+
+    async def restore(self) -> None:
+        """Find the uploads that an earlier process has left, and complete those whose last byte had come."""
+        for upload in await self._offload.disk(self._left_behind):
+            self._uploads[upload.record.item_id] = upload
+            if upload.record.length is None or upload.missing:
+                continue
+            async with self.held(upload):
+                try:
+                    await self.complete(upload)
+                except DmcError as problem:
+                    log.warning("a complete upload did not become an item", item=upload.record.item_id, code=problem.code)
+
+    def _left_behind(self) -> list[Upload]:
+        found = []
+        for place in self._storage.places():
+            folder = self._storage.folder(place.item_id) if place.place is Place.INCOMING else None
+            if folder is None or self._ledger.get(place.item_id) is not None:
+                continue
+            record = self._read_state(folder)
+            if record is not None and record.resumable:
+                idle = max(0.0, self._clock.now().timestamp() - (folder / record.file_name).stat().st_mtime)
+                found.append(self._opened(record, folder, self._clock.monotonic() - idle))
+            elif record is not None:
+                self._admissions.abandon(place.item_id)
+        return found
+
+    def _read_state(self, folder: Path) -> UploadRecord | None:
+        try:
+            record = UploadRecord.model_validate_json(self._disk.read(folder / STATE_FILE))
+        except (OSError, ValidationError):
+            return None  # Not an upload of the server, or none that was ever promised; the broker deals with the folder.
+        return record if (folder / record.file_name).is_file() else None
+
+    async def sweep(self) -> None:
+        """Forget uploads that nobody has touched for too long; never one that a request holds."""
+        now = self._clock.monotonic()
+        for upload in list(self._uploads.values()):
+            if upload.lock.locked() or now - upload.touched < self._limits.expiry_s:
+                continue
+            async with self.held(upload):
+                self._expired.append(upload.record.item_id)
+                await self.drop(upload)
+                log.info("upload expired", item=upload.record.item_id, client=upload.record.client_id)
+
+    def stop(self) -> None:
+        """Ask every request that is receiving to save what it has and end, and every hash that is running."""
+        for upload in self._uploads.values():
+            if upload.interrupt is not None:
+                upload.interrupt.fire(Ending.SHUTDOWN)
+            elif upload.lock.locked():
+                upload.file.abort_hash()
