@@ -72,12 +72,14 @@ def test_broad_excepts_stand_in_the_last_defences_only() -> None:
 
 @pytest.mark.parametrize("command", [["--help"], ["server", "--help"], ["up", "--help"], ["types"]])
 def test_help_loads_no_room(command: list[str]) -> None:
-    code = (
-        "import sys\nfrom dmc.cli.main import run\ntry:\n    run(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
-        "heavy = sorted(m for m in sys.modules if m.split('.')[0] in {'av', 'aiohttp', 'PIL', 'rich', 'watchdog'}"
-        " or m.startswith(('dmc.server', 'dmc.client', 'dmc.broker', 'dmc.convert', 'dmc.assemble', 'dmc.items', 'dmc.jobs', 'dmc.protocol')))\n"
-        "sys.stderr.write(repr(heavy))\n"
-    )
+    code = """
+import sys
+from dmc.cli.main import run
+run(sys.argv[1:])
+heavy = {"av", "aiohttp", "PIL", "rich", "watchdog"}
+rooms = ("dmc.server", "dmc.client", "dmc.broker", "dmc.convert", "dmc.assemble", "dmc.items", "dmc.jobs", "dmc.protocol")
+sys.stderr.write(repr(sorted(m for m in sys.modules if m.split(".")[0] in heavy or m.startswith(rooms))))
+"""
     done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
     assert done.stderr == "[]"
     assert done.stdout
