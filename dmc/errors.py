@@ -32,7 +32,9 @@ class Refused(DmcError):
 
 
 class Unavailable(DmcError):
-    """Time can heal it; trying again later is right."""
+    """Time can heal it; trying again later is right. `retry_after_s` is set where the other side said how long to wait at least."""
+
+    retry_after_s: float | None = None
 
 
 class Broken(DmcError):

@@ -6,15 +6,38 @@ Law (each line is a contract test run on every variant):
 3. `send` resumes where the server says it stopped, and tells after each part how many bytes the server has.
 4. `fetch` never leaves a short or wrong file under its final name: length and SHA-512 are checked first.
 5. `acknowledge` may be said twice.
-6. `reach` answers an Identity or raises ServerUnreachable; an answer that is not dmc's is ServerUnreachable too.
+6. `reach` answers an Identity or raises ServerUnreachable; an answer that is not dmc's, or of another instance than the
+   one asked for, is ServerUnreachable too, and no token was shown to it.
+7. `check` answers per file, in order; a server that cannot check says `want` to all.
+8. A file that is not the one that was announced is SourceChanged; a fault of the own disk is LocalFault.
+9. `stop` ends a transfer with Interrupted at the next part; what was transferred is kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from dmc.protocol import Identity, ItemView
+from dmc.errors import Refused, Unavailable
+from dmc.jobs import ResultFacts
+from dmc.protocol import CheckAnswer, CheckEntry, Identity, ItemView
+
+
+class SourceChanged(Refused):
+    """The file to send is gone, or is not the one that was hashed."""
+
+
+class LocalFault(Unavailable):
+    """This machine's own disk could not do what was needed; the server is not at fault."""
+
+
+class Interrupted(Unavailable):
+    """The client is stopping; the transfer goes on next time."""
+
+
+def never() -> bool:
+    """The `stop` of a caller that never stops."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +55,19 @@ class Parcel:
 
 
 class Transport(Protocol):
-    """The way to one server; see the law above. Blocking calls, safe from one thread at a time."""
+    """The way to one server; see the law above. Blocking calls, safe from several threads."""
 
-    def reach(self) -> Identity: ...
+    def reach(self, instance: str | None = None) -> Identity:
+        """Who answers there; with `instance`, only that one will do."""
+        ...
 
-    def send(self, parcel: Parcel, on_url: Callable[[str], None], on_progress: Callable[[int], None], stop: Callable[[], bool]) -> ItemView:
+    def check(self, files: Sequence[CheckEntry]) -> list[CheckAnswer]:
+        """What the server already has of these files for this client."""
+        ...
+
+    def send(
+        self, parcel: Parcel, on_url: Callable[[str], None], on_progress: Callable[[int], None], stop: Callable[[], bool] = never
+    ) -> ItemView:
         """Send a file and return its item. `on_url` is told the upload's URL before the first byte, so that it can be written down."""
         ...
 
@@ -44,7 +75,11 @@ class Transport(Protocol):
         """The state of items; those that the server does not know are missing from the answer."""
         ...
 
-    def fetch(self, item: ItemView, temp: Path) -> None:
+    def abandon(self, upload_url: str) -> None:
+        """Take back an unfinished upload; an unknown one is fine."""
+        ...
+
+    def fetch(self, item_id: str, result: ResultFacts, temp: Path, stop: Callable[[], bool] = never) -> None:
         """Fetch an item's result into `temp`, resuming what is there; complete, checked and synced on return."""
         ...
 

@@ -1,0 +1,107 @@
+"""Where a result lands: the name it gets, the folders above it, its time and mode, and the moment it appears. Never replaces a file.
+
+Names in order: `<results>/<same subfolder>/<stem>.<ext>`, then `<stem>.<old ext>.<ext>`, then a conflict name with time and client.
+A result is fetched under a temporary name in its final folder and published by a link that fails if the name is taken.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+
+from dmc.client.model import ObservedPath
+from dmc.client.records import OutboxRecord, short_id
+from dmc.client.transport import LocalFault
+from dmc.files import TEMP_PREFIX, Disk, publish, sha512_of, translate
+
+NAME_BYTES = 255
+
+
+def target_folder(record: OutboxRecord, root: ObservedPath) -> Path:
+    """The folder that the result of `record` belongs in: the source's subfolder, below the root's results."""
+    try:
+        return root.results / record.path.parent.relative_to(root.path)
+    except ValueError:
+        return root.results
+
+
+def temp_path(record: OutboxRecord, folder: Path) -> Path:
+    """Where the result is fetched to: the same for every try, so that a fetch resumes; short, so that every name fits."""
+    return folder / f"{TEMP_PREFIX}{short_id(record.id)}"
+
+
+def names(source: Path, ending: str, when: datetime, client: str, *, newer: bool) -> Iterator[str]:
+    """Names for a result with `ending` (with its dot), best first, endless. `newer`: an older content of the file has the first."""
+    stem, old_ending = os.path.splitext(source.name)
+    yield _fit(stem, ending)
+    if old_ending and not newer:
+        yield _fit(stem, old_ending + ending)
+    stamp = f".conflict-{when:%Y%m%dT%H%M%SZ}-{client}"
+    yield _fit(stem, stamp + ending)
+    for number in count(2):
+        yield _fit(stem, f"{stamp}-{number}{ending}")
+
+
+def _fit(stem: str, tail: str) -> str:
+    """`stem` + `tail`, the stem cut so that the name is legal."""
+    while stem and len(os.fsencode(stem + tail)) > NAME_BYTES:
+        stem = stem[:-1]
+    return stem + tail
+
+
+def choose(folder: Path, candidates: Iterator[str], taken: Callable[[Path], bool]) -> Path:
+    """The first candidate that no file has, and that is not `taken` by another result on its way."""
+    return next(path for name in candidates if not os.path.lexists(path := folder / name) and not taken(path))
+
+
+def make_folders(folder: Path, disk: Disk) -> None:
+    """Create `folder` and what is missing above it, each durable in its parent."""
+    missing = []
+    here = folder
+    while not os.path.isdir(here):
+        missing.append(here)
+        here = here.parent
+    for path in reversed(missing):
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            continue
+        disk.sync_folder(path.parent)
+
+
+def dress(temp: Path, record: OutboxRecord, disk: Disk) -> None:
+    """Give a fetched result the source's time, and a mode that opens it to nobody who could not read the source."""
+    os.chmod(temp, record.mode & 0o666 | 0o600)
+    os.utime(temp, ns=(record.mtime_ns, record.mtime_ns))
+    disk.sync_file(temp)
+
+
+def put_in_place(record: OutboxRecord, temp: Path, target: Path, disk: Disk) -> bool:
+    """Publish `temp` as `target`, which the record already names. False if somebody else has that name.
+
+    Called again after a crash it finds its own work done.
+    """
+    if is_result(record, target):
+        if disk.stat(temp) is not None:
+            disk.unlink(temp)
+        disk.sync_folder(target.parent)
+        return True
+    try:
+        publish(disk, temp, target)
+    except FileExistsError:
+        return False
+    return True
+
+
+def is_result(record: OutboxRecord, path: Path) -> bool:
+    """Whether the file at `path` is the result of `record`, byte for byte."""
+    if record.result is None or not path.is_file() or path.is_symlink():
+        return False
+    return path.stat().st_size == record.result.file_size and sha512_of(path) == record.result.sha512_checksum
+
+
+def local(problem: OSError, doing: str) -> LocalFault:
+    """The error for a fault of this machine's disk, with what the disk said."""
+    told = translate(problem, doing)
+    return LocalFault(told.message, told.hint, code=told.code)

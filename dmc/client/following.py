@@ -1,0 +1,63 @@
+"""What a record becomes by what the server says of its item: pure. None means nothing changed."""
+
+from datetime import datetime
+
+from dmc.client.records import OF_SERVER, OutboxRecord, OutboxStatus
+from dmc.clock import rfc3339
+from dmc.jobs import ResultFacts
+from dmc.protocol import ItemView
+
+CHECKED_AFTER_S = 60.0
+"""A look at an item that changed nothing is written down at most this often."""
+
+
+def accepted(record: OutboxRecord, view: ItemView, *, server: str, instance: str | None, now: datetime, adopted: bool) -> OutboxRecord:
+    """The server has the item of `record`: sent just now, or (`adopted`) found there by its content."""
+    fields = _told(view) | {"server_name": server, "server_id": instance, "item_id": view.item_id, "adopted": adopted or record.adopted}
+    return record.changed(**fields, upload_url=None, result_path=None, last_checked_at=rfc3339(now), attempts=0)
+
+
+def followed(record: OutboxRecord, view: ItemView, now: datetime) -> OutboxRecord | None:
+    """The record after a look at its item."""
+    if record.item_id != view.item_id or record.status in (OutboxStatus.FETCHED, OutboxStatus.ACKNOWLEDGED, OutboxStatus.PARKED):
+        return None
+    fields = _told(view)
+    if all(getattr(record, name) == value for name, value in fields.items()) and not _is_stale(record, now):
+        return None
+    return record.changed(**fields, last_checked_at=rfc3339(now))
+
+
+def disowned(record: OutboxRecord, item_id: str) -> OutboxRecord | None:
+    """The server that had the item does not know it any more: it is offered anew, since nothing of it came home."""
+    if record.item_id != item_id or not record.status.is_at_server:
+        return None
+    if record.status is OutboxStatus.FETCHED:
+        return record.changed(status=OutboxStatus.ACKNOWLEDGED, reason="the server no longer knows the item; its result is here")
+    return record.sent_again("the server no longer knew the item")
+
+
+def wants_no_result(record: OutboxRecord) -> bool:
+    """Nothing is to be fetched before the server may forget the item."""
+    return record.result is None or record.status is OutboxStatus.FETCHED
+
+
+def _told(view: ItemView) -> dict[str, object]:
+    result = None
+    if view.result is not None:
+        shown = view.result
+        result = ResultFacts(file_name=shown.file_name, file_size=shown.file_size, sha512_checksum=shown.sha512_checksum)
+    status = OF_SERVER[view.status]
+    failed = status is OutboxStatus.FINISHED_WITH_ERRORS
+    return {
+        "status": status,
+        "result": result,
+        "outcome": "failed" if failed else view.outcome,
+        "reason": view.reason,
+        "errors": tuple(view.errors),
+    }
+
+
+def _is_stale(record: OutboxRecord, now: datetime) -> bool:
+    if record.last_checked_at is None:
+        return True
+    return abs((now - datetime.fromisoformat(record.last_checked_at)).total_seconds()) >= CHECKED_AFTER_S

@@ -1,0 +1,56 @@
+"""Plain values that the client room is built from: what to watch, whom to send to, and how patient to be.
+
+`assemble.py` maps settings to these; nothing here reads a file. Durations are seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dmc.conversions import DEFAULT_CONVERSIONS, MediaType
+
+OUTPUT_FOLDER = "converted"
+"""Name of the folder inside an observed path that takes results when no other is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPath:
+    """A folder that the client watches. `output` None: `converted` inside it. `patterns` stand before the default ignore rules."""
+
+    path: Path
+    media_types: frozenset[MediaType] = frozenset(MediaType)
+    conversion_types: Mapping[MediaType, str] = field(default_factory=lambda: dict(DEFAULT_CONVERSIONS))
+    output: Path | None = None
+    patterns: tuple[str, ...] = ()
+
+    @property
+    def results(self) -> Path:
+        """The folder that results land in."""
+        return self.output or self.path / OUTPUT_FOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """A server the client may send to. `conversion_types` None: all. `name` is what this client calls it, unique among its servers."""
+
+    name: str
+    url: str
+    token: str | None = field(default=None, repr=False)
+    media_types: frozenset[MediaType] = frozenset(MediaType)
+    conversion_types: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the client waits for what."""
+
+    rescan_s: float = 300.0
+    rescan_polled_s: float = 30.0
+    settle_s: float = 2.0
+    settle_polled_s: float = 10.0
+    empty_s: float = 30.0
+    ask_first_s: float = 0.5
+    ask_most_s: float = 10.0
+    identity_s: float = 60.0
+    outbox_look_s: float = 0.5
+    report_busy_s: float = 600.0

@@ -1,0 +1,101 @@
+"""The observed folders as they are now: which rules hold in each, what is shut out, when each is walked next, and whether it is there.
+
+Nothing is ever inferred from a folder that is away or empty: a disk may not be mounted. Belongs to the sync thread.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dmc.client.hints import Heard
+from dmc.client.ignore import IgnoreRules
+from dmc.client.model import ObservedPath, Timing
+from dmc.client.mounts import is_polled
+from dmc.client.records import encode_path
+from dmc.client.scan import Found, Passed, RootState, root_state, walk
+from dmc.log import Log
+
+_LOG = Log("client")
+
+
+class Root:
+    """One observed folder. `polled`: events cannot be relied on there."""
+
+    def __init__(self, observed: ObservedPath, shut: frozenset[Path], *, polled: bool) -> None:
+        self.observed = observed
+        self.key = encode_path(observed.path)
+        self.polled = polled
+        self.state = RootState.PRESENT
+        self.next_walk_at = 0.0
+        self._shut = shut
+        self._rules = IgnoreRules(observed.patterns)
+        self._folders: list[Path] = []
+        self._walk: Iterator[Found | Passed] | None = None
+        self._base = str(observed.path)
+
+    def takes(self, path: str) -> bool:
+        """Whether a file at `path` may be a drop, by its name and place alone."""
+        if not path.startswith(self._base.rstrip("/") + "/"):
+            return False
+        here = Path(path)
+        if any(here == folder or folder in here.parents for folder in self._shut):
+            return False
+        return not self._rules.ignores(path[len(self._base.rstrip("/")) + 1 :])
+
+    def hear(self, heard: Heard, now: float) -> None:
+        """Follow hints about folders; those about single files are the caller's."""
+        if heard.whole:
+            self.next_walk_at = now
+        self._folders.extend(Path(folder) for folder in heard.folders if self.takes(folder))
+
+    def walking(self, now: float, timing: Timing, draw: random.Random) -> Iterator[Found | Passed]:
+        """The walk that is under way, if any is: of the whole root when it is time, else of folders that were hinted at."""
+        if self._walk is None:
+            if now >= self.next_walk_at:
+                self._folders.clear()
+                interval = timing.rescan_polled_s if self.polled else timing.rescan_s
+                self.next_walk_at = now + interval * draw.uniform(0.75, 1.25)
+                self._look()
+                self._walk = walk(self.observed.path, self._rules, self._shut) if self.state is not RootState.AWAY else iter(())
+            elif self._folders:
+                self._walk = walk(self.observed.path, self._rules, self._shut, self._folders.pop())
+        return self._walk if self._walk is not None else iter(())
+
+    def walked(self) -> None:
+        """The walk under way came to its end."""
+        self._walk = None
+
+    def has_work(self, now: float) -> bool:
+        return self._walk is not None or bool(self._folders) or now >= self.next_walk_at
+
+    def is_there(self) -> bool:
+        """Whether a file that is missing below this root is really gone, rather than the whole root."""
+        return root_state(self.observed.path) is RootState.PRESENT
+
+    def _look(self) -> None:
+        state = root_state(self.observed.path)
+        if state is RootState.AWAY and self.state is not RootState.AWAY:
+            _LOG.warning("root missing", root=self.observed.path.name)
+        elif state is not RootState.AWAY and self.state is RootState.AWAY:
+            _LOG.info("root back", root=self.observed.path.name)
+        self.state = state
+
+
+class Roots:
+    """All observed folders; a file below two of them belongs to the inner one."""
+
+    def __init__(self, observed: Sequence[ObservedPath]) -> None:
+        paths = {each.path for each in observed}
+        shut = frozenset(each.results for each in observed if each.results not in paths)
+        self.all = [Root(each, shut | (paths - {each.path}), polled=is_polled(each.path)) for each in observed]
+        self._by_key = {root.key: root for root in self.all}
+
+    def by_key(self, key: str | None) -> Root | None:
+        return self._by_key.get(key or "")
+
+    def observed(self) -> dict[str, ObservedPath]:
+        return {root.key: root.observed for root in self.all}
+
+    def of(self, path: str) -> Root | None:
+        """The root that takes the file at `path`, None if none does."""
+        return next((root for root in self.all if root.takes(path)), None)

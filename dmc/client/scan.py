@@ -1,0 +1,111 @@
+"""Walks an observed folder and tells which regular files are in it: lazily, so that memory stays flat however large the tree is.
+
+Links are never followed and nothing is opened. What cannot be read or is no regular file is told as `Passed`, with the
+reason. Names are the file system's own bytes (surrogateescape), so every legal name round-trips.
+"""
+
+import os
+import stat
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from dmc.client.ignore import IgnoreRules
+from dmc.client.settle import Signature, signature_of
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A regular file that the ignore rules let pass."""
+
+    path: str
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Something that is no drop and never will be as it is."""
+
+    path: str
+    reason: str
+
+
+class RootState(StrEnum):
+    """What an observed folder looks like. From `EMPTY` and `AWAY` nothing is inferred: a disk may not be mounted."""
+
+    PRESENT = "present"
+    EMPTY = "empty"
+    AWAY = "away"
+
+
+def root_state(root: Path) -> RootState:
+    """Whether `root` is there and holds anything."""
+    try:
+        with os.scandir(root) as entries:
+            return RootState.PRESENT if any(True for _ in entries) else RootState.EMPTY
+    except OSError:
+        return RootState.AWAY
+
+
+def walk(root: Path, rules: IgnoreRules, excluded: Collection[Path] = (), start: Path | None = None) -> Iterator[Found | Passed]:
+    """All files below `start` (default: `root`) that may be drops. `excluded` are folders that are not entered."""
+    skip = len(str(root).rstrip("/")) + 1
+    shut = {str(folder) for folder in excluded}
+    stack: list[Iterator[os.DirEntry[str]]] = []
+    opened: Iterator[os.DirEntry[str]] | Passed | None = _open(str(start or root))
+    while True:
+        if isinstance(opened, Passed):
+            yield opened
+        elif opened is not None:
+            stack.append(opened)
+        opened = None
+        if not stack:
+            return
+        entry = next(stack[-1], None)
+        if entry is None:
+            stack.pop()
+        elif not rules.ignores_entry(entry.path[skip:]) and entry.path not in shut:
+            if _is_folder(entry):
+                opened = _open(entry.path)
+            elif (told := _tell(entry)) is not None:
+                yield told
+
+
+def _open(folder: str) -> Iterator[os.DirEntry[str]] | Passed:
+    """The entries of a folder; the iterator closes itself at its end."""
+    try:
+        return os.scandir(folder)
+    except OSError as problem:
+        return Passed(folder, problem.strerror or "cannot be read")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _tell(entry: os.DirEntry[str]) -> Found | Passed | None:
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None  # Gone between listing and look; nothing to tell.
+    except OSError as problem:
+        return Passed(entry.path, problem.strerror or "cannot be read")
+    signature = signature_of(found)
+    return Found(entry.path, signature) if signature else Passed(entry.path, _kind(found.st_mode))
+
+
+def _kind(mode: int) -> str:
+    for test, word in (
+        (stat.S_ISLNK, "a link"),
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+    ):
+        if test(mode):
+            return word
+    return "no regular file"

@@ -1,0 +1,256 @@
+"""The client's loop: from the observed folders through the outbox to the servers and home again.
+
+`step` does what is due and says how long nothing will be; each change is durable before what follows from it. Whatever
+goes wrong inside, the loop reads the outbox anew and goes on: a fault and a restart take the same way. One thread runs all of this;
+hashing and transfers run in the crew.
+"""
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dmc.client import route
+from dmc.client.admit import Admit
+from dmc.client.asking import Asking
+from dmc.client.catalog import Catalog
+from dmc.client.crew import Crew
+from dmc.client.hints import Hints
+from dmc.client.homing import Homing
+from dmc.client.link import Link
+from dmc.client.model import ObservedPath, ServerAddress, Timing
+from dmc.client.outbox import Outbox
+from dmc.client.pickup import Pickup
+from dmc.client.pins import FILE_NAME, Pins
+from dmc.client.queues import Bucket, Queues, Stage
+from dmc.client.reach import Standing
+from dmc.client.roots import Root, Roots
+from dmc.client.sending import Sending
+from dmc.client.transport import Transport
+from dmc.clock import Clock, backoff
+from dmc.errors import DiskFault
+from dmc.files import Disk
+from dmc.items import ItemIds
+from dmc.locks import ProcessLock
+from dmc.log import Log
+
+_LOG = Log("client")
+
+LOCK_NAME = "client.lock"
+SLEPT_S = 30.0
+"""Wall time running ahead of monotonic time by this much: the machine slept (or the clock was set), so the folders are walked."""
+
+
+class Watch(Protocol):
+    """What hears events of the file system (watch.py)."""
+
+    def start(self, roots: Sequence[Root], hints: Hints) -> None: ...
+
+    def tend(self) -> None:
+        """See that it still hears; restart what died. Called once in a while."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One server with the stages that deal with it."""
+
+    link: Link
+    sending: Sending
+    asking: Asking
+    homing: Homing
+
+
+class Sync:
+    """The client. `wake` may be set by anybody to have it look at once; `state` holds outbox, lock and server identities."""
+
+    def __init__(
+        self,
+        *,
+        state: Path,
+        observed: Sequence[ObservedPath],
+        servers: Sequence[tuple[ServerAddress, Transport]],
+        outbox: Outbox,
+        disk: Disk,
+        clock: Clock,
+        crew: Crew,
+        watcher: Watch | None = None,
+        timing: Timing | None = None,
+        client_name: str = os.uname().nodename,
+        draw: random.Random | None = None,
+        wake: threading.Event | None = None,
+    ) -> None:
+        self.wake = wake or threading.Event()
+        self.hints = Hints(self.wake)
+        self._servers = servers
+        self._outbox = outbox
+        self._disk = disk
+        self._clock = clock
+        self._crew = crew
+        self._watcher = watcher
+        self._timing = timing or Timing()
+        self._client_name = client_name
+        self._draw = draw or random.Random()  # noqa: S311 - spreads waits, guards no secret
+        self._roots = Roots(observed)
+        self._ids = ItemIds(max(outbox.ids(), default=None))
+        self._pins = Pins(state / FILE_NAME, disk)
+        self._lock = ProcessLock(state / LOCK_NAME, timeout_s=0.0, holder_hint="Another dmc client works with this state folder.")
+        self._unroutable: set[Bucket] = set()
+        self._looked_at = clock.monotonic()
+        self._wall_offset = self._offset()
+        self._build()
+
+    def _build(self) -> None:
+        """All that is only in memory, made from the outbox."""
+        self._queues = Queues()
+        self.catalog = Catalog(self._outbox, self._queues)
+        self.lanes = [self._lane(address, transport) for address, transport in self._servers]
+        admit = Admit(self.catalog, self._roots, self._clock, self._ids, fresh=self._hurry)
+        self.pickup = Pickup(
+            roots=self._roots,
+            catalog=self.catalog,
+            admit=admit,
+            crew=self._crew,
+            clock=self._clock,
+            timing=self._timing,
+            draw=self._draw,
+            hints=self.hints,
+        )
+
+    def _lane(self, address: ServerAddress, transport: Transport) -> Lane:
+        link = Link(address, transport, pins=self._pins, crew=self._crew, clock=self._clock, timing=self._timing, draw=self._draw)
+        asking = Asking(link, self.catalog, self._crew, self._clock)
+        roots, name = self._roots.observed(), self._client_name
+        homing = Homing(link, self.catalog, self._crew, self._clock, disk=self._disk, roots=roots, client=name)
+        sending = Sending(link, self.catalog, self._crew, self._clock, look_again=self._look_again, fresh=asking.fresh)
+        return Lane(link, sending, asking, homing)
+
+    # --- One step --------------------------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """Do what is due; returns the seconds for which nothing will be, unless something wakes it."""
+        self._crew.collect()
+        now = self._clock.monotonic()
+        self._look_around(now)
+        times = [self.pickup.step()]
+        off = self._queues.wake(now)
+        if off is not None:
+            times.append(off)
+        routed = self._route(now)
+        for lane in self.lanes:
+            times.append(lane.link.step(now))
+            lane.sending.step(routed.get(lane.link.name, ()))
+            asked_at = lane.asking.step()
+            if asked_at is not None:
+                times.append(asked_at)
+            lane.homing.step()
+            if lane.link.standing.send_at > now:
+                times.append(lane.link.standing.send_at)
+        return max(0.0, min(times) - self._clock.monotonic())
+
+    def _look_around(self, now: float) -> None:
+        """What others did: commands that wrote into the outbox, a watcher that died, a machine that slept."""
+        if now - self._looked_at < self._timing.outbox_look_s:
+            return
+        self._looked_at = now
+        known = len(self.catalog)
+        self.catalog.refresh()
+        if len(self.catalog) > known:
+            self._hurry()
+        if self._watcher is not None:
+            self._watcher.tend()
+        offset = self._offset()
+        if abs(offset - self._wall_offset) > SLEPT_S:
+            self._wall_offset = offset
+            self.pickup.rescan()
+            self._hurry()
+
+    def _route(self, now: float) -> dict[str, list[Bucket]]:
+        """The queues of records that have no server yet, by the server that takes them now."""
+        routed: dict[str, list[Bucket]] = {}
+        ready = {lane.link.name for lane in self.lanes if lane.link.standing.takes_files(now)}
+        addresses = [lane.link.address for lane in self.lanes]
+        for bucket in self._queues.buckets(Stage.NEW):
+            name = route.choose(addresses, ready, bucket.media_type, bucket.conversion_type)
+            if name is not None:
+                routed.setdefault(name, []).append(bucket)
+            elif bucket not in self._unroutable and not route.any_fits(addresses, bucket.media_type, bucket.conversion_type):
+                self._unroutable.add(bucket)
+                _LOG.warning("no server for", media=bucket.media_type, to=bucket.conversion_type)
+        return routed
+
+    def _hurry(self) -> None:
+        for lane in self.lanes:
+            lane.link.hurry()
+
+    def _look_again(self, record_id: str) -> None:
+        self.pickup.look_again(record_id)
+
+    def _offset(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
+
+    # --- The loop --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Hold the client's lock and listen to the folders. Raises Locked if another client works with this state folder."""
+        with self._lock.held():
+            if self._watcher is not None:
+                # The watcher first, the walk after it: a file that appears in between is found once, by either.
+                self._watcher.start(self._roots.all, self.hints)
+            try:
+                yield
+            finally:
+                if self._watcher is not None:
+                    self._watcher.close()
+                self._crew.close()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set."""
+        with self.running():
+            self._loop(lambda: stop.is_set())
+
+    def run_until_idle(self, stop: threading.Event, timeout_s: float) -> bool:
+        """Work until nothing more can be done without waiting for a server or a file; False if that took too long."""
+        deadline = self._clock.monotonic() + timeout_s
+        with self.running():
+            self._loop(lambda: stop.is_set() or self.idle or self._clock.monotonic() >= deadline)
+            return self.idle
+
+    def _loop(self, ended: Callable[[], bool]) -> None:
+        faults = 0
+        while not ended():
+            try:
+                wait = self.step()
+                faults = 0
+            except DiskFault:
+                raise  # What was written cannot be trusted any more; a new process reads it anew.
+            except Exception as problem:  # noqa: BLE001 - the last defence: whatever happened, the outbox knows where to go on
+                _LOG.fault("client loop", fault=type(problem).__name__)
+                self._crew.restart()
+                self._build()
+                wait = backoff(faults, draw=self._draw)
+                faults += 1
+            if self._clock.wait(self.wake, min(wait, self._timing.outbox_look_s)):
+                self.wake.clear()
+
+    # --- What can be seen from outside -----------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being looked at, nothing waits for a server, nothing is under way."""
+        return self.pickup.idle and self._queues.all_done
+
+    def standings(self) -> dict[str, Standing]:
+        """How each server stands, by name."""
+        return {lane.link.name: lane.link.standing for lane in self.lanes}
+
+    def sent(self) -> dict[str, int]:
+        """Bytes that the servers have of the records being uploaded."""
+        return {record_id: count for lane in self.lanes for record_id, count in lane.sending.sent.items()}
