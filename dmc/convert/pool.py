@@ -26,7 +26,7 @@ ENGINE = "dmc.convert.engine:convert"
 """What workers run."""
 
 _READ_AT_ONCE = 256 * 1024
-_LINGER_S = 2.0
+_LINGER_S = 1.0
 """How long a worker may take to end after its report or after it hung up, and its channel to close after its death."""
 
 

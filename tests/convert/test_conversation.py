@@ -1,0 +1,120 @@
+"""What a worker may say, and what is believed of it."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dmc.convert.conversation import Conversation, doubt
+from dmc.convert.wire import LINE_LIMIT, Rubbish
+from dmc.jobs import Job, Report, ResultFacts
+from tests.convert.rooms import a_job
+
+JOB = Job(
+    item_id="i",
+    attempt=2,
+    original="/o",
+    out_dir="/out",
+    log_file="/log",
+    label="x",
+    conversion_type="webp",
+    file_size=1,
+    sha512_checksum="",
+)
+
+
+def _line(key: str, **fields: Any) -> bytes:
+    return json.dumps({key: {"item_id": "i", "attempt": 2, **fields}}).encode() + b"\n"
+
+
+def _progress(fraction: float) -> bytes:
+    return _line("progress", worker_pid=1, fraction=fraction)
+
+
+def test_lines_may_come_in_pieces() -> None:
+    talk = Conversation(JOB, 0.0)
+    whole = _progress(0.5)
+    heard = [said for index in range(len(whole)) for said in talk.hear(whole[index : index + 1], 1.0)]
+    assert [said.fraction for said in heard] == [0.5]
+    assert talk.heard_at == 1.0
+
+
+@given(st.lists(st.tuples(st.floats(-2, 2), st.floats(0.1, 0.9)), max_size=30))
+def test_progress_never_falls_and_keeps_its_pace(steps: list[tuple[float, float]]) -> None:
+    talk, now, told = Conversation(JOB, 0.0), 0.0, []
+    for fraction, pause in steps:
+        now += pause
+        told += [(now, said.fraction) for said in talk.hear(_progress(fraction), now)]
+    assert [fraction for _, fraction in told] == sorted(fraction for _, fraction in told)
+    assert all(0.0 <= fraction <= 1.0 for _, fraction in told)
+    assert all(later - earlier >= 0.25 - 1e-9 for (earlier, _), (later, _) in itertools.pairwise(told))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\n",
+        b"{}\n",
+        b"[]\n",
+        b"null\n",
+        b"\xff\xfe\n",
+        b'{"progress": 1}\n',
+        b'{"farewell": {}}\n',
+        b"[" * 60_000 + b"\n",
+        b"x" * (LINE_LIMIT + 1),
+        b'{"report":"' + b"x" * LINE_LIMIT + b'"}\n',
+        _progress(float("inf")),
+        _line("progress", worker_pid=1, fraction=0.5, attempt=3),
+        _line("report", kind="cancelled"),
+        _line("report", kind="converted", more=1),
+        _line("report", kind="skipped") + b"and then",
+        _line("report", kind="skipped") + _progress(0.1),
+        _progress(0.1) * 100,
+        json.dumps({"report": None}).encode() + b"\n",
+    ],
+    ids=range(18),
+)
+def test_whatever_does_not_belong_to_the_job_is_rubbish(data: bytes) -> None:
+    with pytest.raises(Rubbish):
+        Conversation(JOB, 0.0).hear(data, 0.1)
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_do_worse_than_rubbish(data: bytes) -> None:
+    talk = Conversation(JOB, 0.0)
+    try:
+        talk.hear(data, 0.1)
+    except Rubbish:
+        return
+    assert talk.report is None
+
+
+def _converted(name: str, size: int = 3) -> Report:
+    facts = ResultFacts(file_name=name, file_size=size, sha512_checksum="0" * 128)
+    return Report(item_id="item-1", attempt=1, kind="converted", result=facts)
+
+
+def test_a_result_that_is_there_is_believed(tmp_path: Path) -> None:
+    job = a_job(tmp_path)
+    Path(job.out_dir, "r.webp").write_bytes(b"abc")
+    assert doubt(job, _converted("r.webp")) is None
+    assert doubt(job, _converted("r.webp", 4)) is not None
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../original.bin", "/etc/hostname", "a\0b", "deep/er", "missing", "folder", "x" * 5000])
+def test_a_result_elsewhere_is_doubted(tmp_path: Path, name: str) -> None:
+    job = a_job(tmp_path)
+    Path(job.out_dir, "folder").mkdir()
+    assert doubt(job, _converted(name)) is not None
+
+
+def test_links_anywhere_in_out_are_doubted(tmp_path: Path) -> None:
+    job = a_job(tmp_path)
+    Path(job.out_dir, "r").write_bytes(b"abc")
+    Path(job.out_dir, "folder").mkdir()
+    Path(job.out_dir, "folder", "link").symlink_to("/etc/hostname")
+    assert "folder/link" in str(doubt(job, _converted("r")))

@@ -1,0 +1,208 @@
+"""Workers and their deaths: nothing is left behind, whoever dies first."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dmc.clock import ManualClock
+from dmc.convert.limits import Limits
+from dmc.convert.pool import WorkerPool
+from dmc.errors import UsageFault
+from dmc.jobs import Report
+from tests.convert.rooms import a_job, a_pool, is_alive, progresses, reports, until_report
+
+_HOUSEHOLD = """
+import pathlib, sys, time
+from tests.convert.rooms import a_job, a_pool, progresses
+with open({marker!r}, "a") as marker: marker.write("main ran\\n")
+with a_pool("sleeps_for_ever", method={method!r}) as pool:
+    for name in ("one", "two"):
+        pool.submit(a_job(pathlib.Path({folder!r}), name))
+    pids = [said.worker_pid for said in progresses(pool, 2)]
+    server = getattr(pool._launcher, "_process", None)
+    print(*pids, *([server.pid] if server else []), flush=True)
+    while True:
+        pool.wait(60)
+        pool.poll()
+"""
+
+
+def _until(what: Callable[[], bool], patience_s: float = 10.0) -> bool:
+    end = time.monotonic() + patience_s
+    while not what() and time.monotonic() < end:
+        time.sleep(0.002)
+    return what()
+
+
+def _household(tmp_path: Path, method: str) -> tuple[subprocess.Popen[str], list[int]]:
+    """Another Python that owns a pool with two workers at work; gives the pids of all it started."""
+    script = tmp_path / "household.py"
+    script.write_text(_HOUSEHOLD.format(marker=str(tmp_path / "marker"), folder=str(tmp_path), method=method))
+    env = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PATH": os.defpath}
+    owner = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=env, start_new_session=True)
+    assert owner.stdout is not None
+    return owner, [int(pid) for pid in owner.stdout.readline().split()]
+
+
+@pytest.mark.parametrize("method", ["fork-server", "fresh-process"])
+def test_workers_die_with_a_killed_owner(tmp_path: Path, method: str) -> None:
+    owner, pids = _household(tmp_path, method)
+    with owner:
+        assert len(pids) == (3 if method == "fork-server" else 2)
+        assert all(is_alive(pid) for pid in pids)
+        owner.kill()
+        owner.wait()
+        assert _until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def test_the_owners_script_is_not_run_again(tmp_path: Path) -> None:
+    owner, _ = _household(tmp_path, "fork-server")
+    with owner:
+        owner.kill()
+        assert (tmp_path / "marker").read_text() == "main ran\n"
+
+
+def test_ctrl_c_in_the_terminal_does_not_reach_the_workers(tmp_path: Path) -> None:
+    owner, pids = _household(tmp_path, "fork-server")
+    with owner:
+        groups = {os.getpgid(pid) for pid in pids}
+        assert os.getpgid(owner.pid) not in groups
+        for pid in pids:
+            os.kill(pid, signal.SIGINT)
+        assert not _until(lambda: not all(is_alive(pid) for pid in pids), patience_s=0.2)
+        owner.kill()
+
+
+def test_workers_outlive_the_thread_that_started_them(tmp_path: Path) -> None:
+    with a_pool("copies") as pool:
+        starter = threading.Thread(target=lambda: pool.submit(a_job(tmp_path)))
+        starter.start()
+        starter.join()
+        assert until_report(pool).kind == "converted"
+
+
+def test_the_death_of_the_fork_server_ends_its_jobs_and_the_next_one_runs(tmp_path: Path) -> None:
+    with a_pool("sleeps_for_ever") as pool:
+        pool.submit(a_job(tmp_path, "one"))
+        pool.submit(a_job(tmp_path, "two"))
+        pids = [said.worker_pid for said in progresses(pool, 2)]
+        server = _server_of(pids[0])
+        os.kill(server, signal.SIGKILL)
+        ended = reports(pool, 2)
+        assert {(report.item_id, report.kind, report.errors[0].code) for report in ended} == {
+            ("one", "crashed", "WorkerDied"),
+            ("two", "crashed", "WorkerDied"),
+        }
+        assert not any(is_alive(pid) for pid in pids)
+        pool.submit(a_job(tmp_path, "three"))
+        (said,) = progresses(pool, 1)
+        assert said.item_id == "three"
+        assert _server_of(said.worker_pid) != server
+
+
+def test_what_a_worker_left_running_is_dead_before_its_report(tmp_path: Path) -> None:
+    """Only without walls can a worker leave something behind at all."""
+    with a_pool("leaves_a_child_behind", sandbox="off") as pool:
+        job = a_job(tmp_path)
+        pool.submit(job)
+        assert until_report(pool).kind == "skipped"
+        assert not is_alive(int((Path(job.out_dir) / "stray").read_text() or "0"))
+
+
+def test_a_worker_that_lingers_after_its_report_is_ended_and_the_report_stands(tmp_path: Path) -> None:
+    with a_pool("lingers_after_its_report") as pool:
+        pool.submit(a_job(tmp_path))
+        assert until_report(pool).kind == "skipped"
+
+
+def test_a_worker_that_hangs_up_is_ended(tmp_path: Path) -> None:
+    with a_pool("hangs_up") as pool:
+        pool.submit(a_job(tmp_path))
+        report = until_report(pool)
+        assert (report.kind, report.errors[0].code) == ("crashed", "WorkerDied")
+        assert "hung up" in report.errors[0].message
+
+
+def test_links_in_out_are_not_believed(tmp_path: Path) -> None:
+    for engine in ("links_to_the_original", "hard_links_the_original"):
+        with a_pool(engine, sandbox="off") as pool:
+            pool.submit(a_job(tmp_path / engine))
+            report = until_report(pool)
+            assert (report.kind, report.errors[0].code) == ("crashed", "BadReport"), engine
+
+
+def test_two_hundred_jobs_leak_neither_descriptors_nor_processes(tmp_path: Path) -> None:
+    with a_pool("copies", slots=4) as pool:
+        pool.submit(a_job(tmp_path, "first"))
+        until_report(pool)
+        server = pool._launcher._process.pid  # type: ignore[union-attr, attr-defined]
+        before = (_descriptors("self"), _descriptors(str(server)))
+        begun = ended = 0
+        while ended < 200:
+            while begun < 200 and pool.free_slots():
+                pool.submit(a_job(tmp_path, f"item-{begun}"))
+                begun += 1
+            pool.wait(1.0)
+            ended += sum(isinstance(said, Report) for said in pool.poll())
+        assert (_descriptors("self"), _descriptors(str(server))) == before
+        assert Path(f"/proc/{server}/task/{server}/children").read_text() == ""
+
+
+def test_workers_tells_who_works_on_what(tmp_path: Path) -> None:
+    with a_pool("sleeps_for_ever") as pool:
+        assert pool.workers() == []
+        pool.submit(a_job(tmp_path, attempt=3))
+        (said,) = progresses(pool, 1)
+        (worker,) = pool.workers()
+        assert (worker.pid, worker.item_id, worker.attempt, worker.progress) == (said.worker_pid, "item-1", 3, said)
+        assert worker.started_at.endswith("Z")
+
+
+def test_wake_ends_a_wait_at_once() -> None:
+    with a_pool("copies") as pool:
+        caller = threading.Timer(0.05, pool.wake)
+        began = time.monotonic()
+        caller.start()
+        pool.wait(30.0)
+        assert time.monotonic() - began < 5.0
+        caller.join()
+        pool.poll()
+        began = time.monotonic()
+        pool.wait(0.05)
+        assert time.monotonic() - began >= 0.04
+
+
+def test_a_job_too_large_to_order_ends_with_a_report(tmp_path: Path) -> None:
+    with a_pool("copies") as pool:
+        pool.submit(a_job(tmp_path, options={"x": "y" * 100_000}))
+        report = until_report(pool)
+        assert (report.kind, report.errors[0].code) == ("crashed", "OrderTooLarge")
+        assert pool.free_slots() == 2
+
+
+def test_an_engine_that_is_not_there_ends_each_job_with_a_report(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with a_pool("no_such_engine") as pool:
+        pool.submit(a_job(tmp_path))
+        assert until_report(pool).errors[0].code == "WorkerDied"
+
+
+def test_a_closed_pool_takes_no_jobs(tmp_path: Path) -> None:
+    pool = WorkerPool(1, Limits(), ManualClock())
+    pool.close()
+    with pytest.raises(UsageFault):
+        pool.submit(a_job(tmp_path))
+
+
+def _server_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _descriptors(pid: str) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
