@@ -1,9 +1,12 @@
 """What needs no server, put together from settings: converting here and now, probing, planning."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmc.assemble.server import head_of, limits_of, start_pool
+from dmc.clock import SystemClock
 from dmc.config import load_server
 from dmc.conversions import DEFAULT_CONVERSIONS, guess_media_type
 from dmc.errors import NotFound, NotMedia
@@ -26,12 +29,17 @@ def conversion_for(file: Path) -> str:
 
 def local_run(workers: int | None, output: Path | None) -> "LocalRun":
     """Conversion here and now; results go to `output`, or beside each file."""
-    from dmc.client.deliver import names_for
+    from dmc.client.deliver import names
     from dmc.convert.local import LocalRun
 
     settings = load_server().settings
     pool = start_pool(settings.model_copy(update={"number_of_conversion_threads": workers or settings.number_of_conversion_threads}))
-    return LocalRun(pool, RealDisk(), lambda source, ending: names_for(output or source.parent, source.name, ending))
+
+    def targets(source: Path, ending: str) -> Iterator[Path]:
+        found = names(source, ending, SystemClock().now(), os.uname().nodename, newer=False)
+        return ((output or source.absolute().parent) / name for name in found)
+
+    return LocalRun(pool, RealDisk(), targets)
 
 
 def look_into(file: Path, kind: str | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -41,3 +49,15 @@ def look_into(file: Path, kind: str | None = None, options: dict[str, Any] | Non
     if not file.is_file():
         raise NotFound(f"there is no file {file}.")
     return look(file, kind, options or {}, limits_of(load_server().settings))
+
+
+def receipt_lines(content: dict[str, Any]) -> list[str]:
+    """A receipt for people, in three to eight lines; empty for content that is no receipt."""
+    from pydantic import ValidationError
+
+    from dmc.convert.receipt import Receipt, short_lines
+
+    try:
+        return short_lines(Receipt.model_validate(content))
+    except ValidationError:
+        return []
