@@ -12,7 +12,6 @@ from dmc.client.records import FOLDER, OutboxRecord, OutboxStatus
 from dmc.clock import backoff
 from dmc.conversions import MediaType
 
-
 _AT_WORK = (OutboxStatus.TO_DO, OutboxStatus.IN_PROGRESS)
 
 
