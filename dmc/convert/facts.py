@@ -3,8 +3,8 @@
 Made by probe.py and pictures.py, read by plan.py; a plan can be made and shown from facts alone, without the file.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
 
 from dmc.conversions import MediaType
 
@@ -21,6 +21,7 @@ class StreamFacts:
     type: str
     codec: str | None
     decodable: bool = True
+    empty: bool = False
     profile: str | None = None
     tag: str = ""
     cover: bool = False
@@ -55,6 +56,10 @@ class StreamFacts:
     mimetype: str | None = None
     file_name: str | None = None
 
+    def having(self, **fields: Any) -> Self:
+        """These facts with `fields` replaced."""
+        return replace(self, **fields)
+
     @property
     def language(self) -> str | None:
         return self.tags.get("language")
@@ -71,7 +76,10 @@ class ChapterFacts:
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """What is in a file. The second half is about pictures only (`frames` 1 for a still; sizes before orientation is applied)."""
+    """What is in a file. `index_first`: an MP4 that can be played while it loads.
+
+    The second half is about pictures only: `frames` is 1 for a still, sizes are those before orientation is applied.
+    """
 
     media_type: MediaType
     container: str
@@ -82,6 +90,7 @@ class MediaFacts:
     chapters: tuple[ChapterFacts, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    index_first: bool = False
     width: int | None = None
     height: int | None = None
     frames: int | None = None

@@ -38,8 +38,8 @@ MUXERS = frozenset({"matroska", "mp4", "mov", "mp3", "ogg", "opus"})
 FRAME_BAD = (FFmpegError, ValueError)
 """What decoding a bad packet raises."""
 
-JITTER = Fraction(1, 10)
-"""Seconds that a timestamp of sound may be off before it counts as a gap."""
+JITTER = Fraction(1, 25)
+"""Seconds that a timestamp of sound may be off before it counts as a gap: one picture at 25 a second."""
 
 _READ_ERRORS_IN_A_ROW = 100
 _HEAD = 1 << 20
@@ -169,6 +169,7 @@ def packets(container: InputContainer, streams: list[Stream], log: ReadLog | Non
 class Span:
     """What really decoded from one stream: frames, samples, and times in seconds on the container's clock.
 
+    `start` is when the first frame begins, `last` when the last one begins, `end` when it ends.
     `jumps` counts how often sound stepped back in time; such timestamps are not believed, samples are counted instead.
     """
 
@@ -181,7 +182,14 @@ class Span:
     jumps: int = 0
     first_error: str = ""
     start: Fraction | None = None
+    last: Fraction | None = None
     end: Fraction | None = None
+
+    def cover(self, at: Fraction, length: Fraction) -> None:
+        """Something of `length` seconds begins at `at`."""
+        self.start = at if self.start is None else min(at, self.start)
+        self.last = at if self.last is None else max(at, self.last)
+        self.end = at + length if self.end is None else max(at + length, self.end)
 
     @property
     def seconds(self) -> Fraction:
@@ -237,12 +245,12 @@ class Decoder:
             at, length = self._place_picture(frame)
         span.corrupt += frame.is_corrupt
         span.frames += 1
-        span.start = at if span.start is None else min(at, span.start)
-        span.end = at + length if span.end is None else max(at + length, span.end)
+        span.cover(at, length)
         return True
 
     def _place_sound(self, frame: AudioFrame) -> Fraction:
-        stated = frame.pts * frame.time_base if frame.pts is not None and frame.time_base else None
+        base = frame.time_base or self.stream.time_base
+        stated = frame.pts * base if frame.pts is not None and base else None
         if self.span.end is None:
             at = self._first_sound(stated)
         elif self._counts or stated is None or stated <= self.span.end + JITTER:
@@ -265,8 +273,8 @@ class Decoder:
     def _place_picture(self, frame: VideoFrame) -> tuple[Fraction, Fraction]:
         base = frame.time_base or self.stream.time_base or Fraction(1, 1000)
         length = frame.duration * base if frame.duration and frame.duration > 0 else self._gap()
+        frame.time_base = base  # Frames that were held back to the end come without one.
         if frame.pts is None:
-            frame.time_base = base
             frame.pts = round((self.span.end or Fraction(0)) / base)
         at = frame.pts * base
         if self._last is not None and at > self._last:

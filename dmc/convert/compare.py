@@ -1,0 +1,157 @@
+"""Before and after: the entries of a receipt, from the facts of source and result and from what was done. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dmc.convert import tags
+from dmc.convert.facts import MediaFacts, StreamFacts
+from dmc.convert.plan import Plan, StreamPlan
+from dmc.convert.receipt import Fate, MetadataEntry, StreamEntry
+from dmc.convert.transcode import Transcoded
+
+_DATES = re.compile(r"(creation_?time|creationdate|^date$|^date-|date_recorded|year$)", re.IGNORECASE)
+_PLACES = re.compile(r"(location|gps|iso6709|xyz$)", re.IGNORECASE)
+_CAMERA = re.compile(r"(^|\.)(make|model|software)$", re.IGNORECASE)
+_KINDS = (("recording date", _DATES), ("GPS", _PLACES), ("camera", _CAMERA))
+_CHAPTER_SLACK_S = 0.05
+
+
+def stream_entries(plan: Plan, before: MediaFacts, after: MediaFacts | None, done: Transcoded | None) -> list[StreamEntry]:
+    """One entry per stream of the source."""
+    return [_stream_entry(p, before, after, done) for p in plan.streams]
+
+
+def _stream_entry(plan: StreamPlan, before: MediaFacts, after: MediaFacts | None, done: Transcoded | None) -> StreamEntry:
+    then = before.streams[plan.index]
+    index = done.targets.get(plan.index) if done is not None else None
+    now = after.streams[index] if after is not None and index is not None and index < len(after.streams) else None
+    outcome, reason = plan.outcome, plan.reason
+    if now is not None:
+        lost = _lost_marks(then, now)
+        if lost:
+            outcome, reason = "changed", f"{reason}; not kept: {', '.join(lost)}"
+    return StreamEntry(
+        index=plan.index,
+        type="cover" if plan.cover else plan.type,
+        codec=plan.codec,
+        action=plan.action,
+        outcome=outcome,
+        reason=reason,
+        before=_numbers(then),
+        after=None if now is None else _numbers(now),
+    )
+
+
+def _lost_marks(then: StreamFacts, now: StreamFacts) -> list[str]:
+    """Language, title and flags that did not come along."""
+    lost = []
+    for key in ("language", "title"):
+        old, new = (_tag(s.tags, key) for s in (then, now))
+        if old not in (None, "und") and old != new and not then.cover:
+            lost.append(f"{key} {old}")
+    flags = {"forced", "hearing_impaired", "visual_impaired", "comment", "original", "dub", "captions"}
+    lost += [f"flag {flag}" for flag in then.dispositions if flag in flags and flag not in now.dispositions]
+    return lost
+
+
+def _tag(found: Mapping[str, str], key: str) -> str | None:
+    return next((value for name, value in found.items() if name.lower() == key), None)
+
+
+def _numbers(stream: StreamFacts) -> dict[str, Any]:
+    """What people compare: size, rate, depth, channels, language."""
+    picture = {
+        "size": f"{stream.width}x{stream.height}" if stream.width and not stream.cover else None,
+        "pix_fmt": stream.pix_fmt if not stream.cover else None,
+        "rate": round(stream.rate[0] / stream.rate[1], 3) if stream.rate else None,
+        "sample_aspect": f"{stream.sample_aspect[0]}:{stream.sample_aspect[1]}" if stream.sample_aspect else None,
+    }
+    sound = {"sample_rate": stream.sample_rate, "channels": stream.channels, "layout": stream.layout}
+    common = {
+        "codec": stream.codec,
+        "bit_rate": stream.bit_rate,
+        "language": _tag(stream.tags, "language"),
+        "title": _tag(stream.tags, "title"),
+    }
+    return {key: value for key, value in {**common, **picture, **sound}.items() if value is not None}
+
+
+def metadata_entries(before: MediaFacts, after: MediaFacts, plan: Plan, done: Transcoded) -> list[MetadataEntry]:
+    """What became of tags, chapters, rotation, aspect and colours."""
+    entries = _tag_entries(tags.file_tags(before), tags.file_tags(after))
+    if before.chapters:
+        entries.append(_chapter_entry(before, after, float(done.shift)))
+    for stream in plan.streams:
+        if stream.type == "video" and not stream.cover and stream.index in done.targets:
+            index = done.targets[stream.index]
+            entries.extend(_picture_entries(stream, before.streams[stream.index], after.streams[index]))
+    return entries
+
+
+def _tag_entries(then: Mapping[str, str], now: Mapping[str, str]) -> list[MetadataEntry]:
+    there = {_bare(key): value for key, value in now.items()}
+    groups: dict[str, tuple[list[str], list[str]]] = {}
+    for key, value in then.items():
+        kind = next((name for name, pattern in _KINDS if pattern.search(key)), "tags")
+        kept, lost = groups.setdefault(kind, ([], []))
+        (kept if _same(value, there.get(_bare(key))) else lost).append(key)
+    found = []
+    for kind, (kept, lost) in groups.items():
+        outcome: Fate = "lost" if lost and not kept else "changed" if lost else "kept"
+        detail = f"{len(kept)} of {len(kept) + len(lost)} kept" + (f"; not kept: {', '.join(lost)}" if lost else "")
+        found.append(MetadataEntry(kind=kind, outcome=outcome, detail=detail))
+    return found
+
+
+def _bare(key: str) -> str:
+    """A tag's name without case and without the language that Matroska and MP4 hang onto it."""
+    return re.sub(r"-[a-z]{3}$", "", key.lower())
+
+
+def _same(then: str, now: str | None) -> bool:
+    if now is None:
+        return False
+    shape = str.maketrans("", "", "TZ -:/\x00\r\n")
+    return then == now or then.translate(shape).split(".")[0].rstrip("0") == now.translate(shape).split(".")[0].rstrip("0")
+
+
+def _chapter_entry(before: MediaFacts, after: MediaFacts, shift_s: float) -> MetadataEntry:
+    pairs = list(zip(before.chapters, after.chapters, strict=False))
+    same = sum(a.title == b.title and abs(a.start_s - shift_s - b.start_s) < _CHAPTER_SLACK_S for a, b in pairs)
+    outcome: Fate = "kept" if same == len(before.chapters) else "changed" if same else "lost"
+    return MetadataEntry(kind="chapters", outcome=outcome, detail=f"{same} of {len(before.chapters)} kept")
+
+
+def _picture_entries(plan: StreamPlan, then: StreamFacts, now: StreamFacts) -> Iterable[MetadataEntry]:
+    name = f" of stream {plan.index}"
+    if then.matrix is not None:
+        yield _entry(
+            "rotation" + name, then.matrix == now.matrix, "the display matrix is the same", "the display matrix did not come along"
+        )
+    if then.sample_aspect not in (None, (0, 1), (1, 1)):
+        same = then.sample_aspect == now.sample_aspect
+        yield _entry("sample aspect" + name, same, _ratio(then), f"{_ratio(then)} became {_ratio(now)}")
+    if then.transfer in (16, 18):
+        kind = "HDR10" if then.transfer == 16 else "HLG"
+        same = (then.primaries, then.transfer, then.colour_matrix) == (now.primaries, now.transfer, now.colour_matrix)
+        asked = plan.video is not None and plan.video.transfer != then.transfer
+        outcome: Fate = "kept" if same else "changed" if asked else "lost"
+        yield MetadataEntry(kind=f"{kind} colours" + name, outcome=outcome, detail="read back from the result" if same else plan.reason)
+        if not asked:
+            for what, old, new in (
+                ("mastering display", then.mastering, now.mastering),
+                ("light level", then.light_level, now.light_level),
+            ):
+                if old is not None:
+                    yield _entry(what + name, old == new, old, f"{old} became {new or 'nothing'}")
+    if then.alpha and not now.alpha:
+        yield MetadataEntry(kind="transparency" + name, outcome="lost", detail="the codec of the result has none")
+
+
+def _entry(kind: str, same: bool, kept: str, lost: str) -> MetadataEntry:
+    return MetadataEntry(kind=kind, outcome="kept" if same else "lost", detail=kept if same else lost)
+
+
+def _ratio(stream: StreamFacts) -> str:
+    return f"{stream.sample_aspect[0]}:{stream.sample_aspect[1]}" if stream.sample_aspect else "none"

@@ -1,0 +1,174 @@
+"""One conversion from beginning to end: probe → plan → transcode → verify → receipt → report.
+
+Bad input never raises here: it becomes a Report of kind failed or unavailable. Only what nobody foresaw passes through, to
+worker.py, the last defence. Nothing is left in the output folder but a verified result and the receipt.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from dmc.conversions import MediaType, check_fits, check_options, find_conversion
+from dmc.convert import compare, damage, encoders, pictures
+from dmc.convert.facts import MediaFacts
+from dmc.convert.limits import Limits
+from dmc.convert.plan import Plan, plan
+from dmc.convert.probe import probe
+from dmc.convert.progress import Meter, OnProgress
+from dmc.convert.receipt import FileFacts, Receipt, in_bytes, write_receipt
+from dmc.convert.recipes import GATED_PICTURES, RECIPES
+from dmc.convert.transcode import transcode
+from dmc.convert.verify import verify
+from dmc.errors import Cancelled, DmcError, LossRefused, Unavailable, Unsupported
+from dmc.files import RealDisk, remove_tree, translate
+from dmc.jobs import ErrorNote, Job, Report, ResultFacts
+
+Stop = Callable[[], bool]
+_RESULT = "result"
+
+
+def convert(job: Job, limits: Limits, on_progress: OnProgress, stop: Stop | None = None) -> Report:
+    """Do `job`; the one Report of it. Everything that it names in out_dir is complete, verified and fsynced.
+
+    `stop` is asked often; when it says yes, the output is removed and the report is of kind cancelled.
+    """
+    work = _Work(job, limits, on_progress, stop or (lambda: False))
+    try:
+        return work.run()
+    except Cancelled as problem:
+        return work.failed("cancelled", problem)
+    except Unavailable as problem:
+        return work.failed("unavailable", problem)
+    except DmcError as problem:
+        return work.failed("failed", problem)
+    except OSError as problem:
+        said = translate(problem, f"converting {job.label}")
+        return work.failed("unavailable" if isinstance(said, Unavailable) else "failed", said)
+
+
+class _Work:
+    """One job under way."""
+
+    def __init__(self, job: Job, limits: Limits, on_progress: OnProgress, stop: Stop) -> None:
+        self._job = job
+        self._limits = limits
+        self._on_progress = on_progress
+        self._stop = stop
+        self._source = Path(job.original)
+        self._out = Path(job.out_dir)
+        self._began = time.monotonic()
+        self._facts: MediaFacts | None = None
+
+    def run(self) -> Report:
+        kind = find_conversion(self._job.conversion_type)
+        check_options(kind.name, self._job.options)
+        facts = self._facts = probe(self._source, self._limits, self._job.label)
+        check_fits(kind, facts.media_type)
+        report = self._picture(facts) if facts.media_type is MediaType.IMAGE else self._streams(facts)
+        RealDisk().sync_folder(self._out)
+        self._on_progress(1.0, None, 0.0)
+        return report
+
+    def failed(self, kind: str, problem: DmcError) -> Report:
+        """A report of what went wrong, with the output folder emptied."""
+        self._empty_out()
+        note = ErrorNote(code=problem.code, message=problem.message, hint=problem.hint)
+        return Report.model_validate({**self._common(kind), "errors": (note,)})
+
+    # --- Pictures --------------------------------------------------------------------------------------------------
+
+    def _picture(self, facts: MediaFacts) -> Report:
+        del facts
+        result, receipt = pictures.convert(self._job, self._limits, self._on_progress)
+        if self._job.options.get("on_loss") == "refuse" and receipt.losses:
+            raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
+        gated = self._job.conversion_type in GATED_PICTURES and not self._job.options.get("keep_if_larger", False)
+        if gated and result.file_size > self._job.file_size:
+            return self._kept_original(receipt, result.file_name, result.file_size)
+        write_receipt(self._out, receipt)
+        return self._converted(result, receipt)
+
+    # --- Video and sound -------------------------------------------------------------------------------------------
+
+    def _streams(self, facts: MediaFacts) -> Report:
+        made = plan(facts, RECIPES[self._job.conversion_type], self._job.options)
+        if made.outcome == "skip":
+            return self._skipped(facts, made)
+        if made.outcome == "refuse":
+            family = LossRefused if made.code == "LossRefused" else Unsupported
+            raise family(f"{self._job.label}: {made.reason}.", made.hint)
+        target = self._out / f"{_RESULT}.{made.container}"
+        meter = Meter(self._on_progress, facts.duration_s)
+        done = transcode(self._source, target, facts, made, self._limits, meter.transcoded, self._stop, self._job.label)
+        damages = damage.damages(facts, made, done, self._job.label)
+        check, after = verify(self._source, target, done, made, self._limits, meter.verified)
+        size = target.stat().st_size
+        receipt = self._receipt("converted", facts, made).model_copy(
+            update={
+                "result": FileFacts(
+                    file_name=target.name,
+                    file_size=size,
+                    sha512=check.sha512,
+                    container=after.container,
+                    media_type=after.media_type.value,
+                    duration_s=after.duration_s,
+                ),
+                "reason": "; ".join(damages) or None,
+                "streams": tuple(compare.stream_entries(made, facts, after, done)),
+                "metadata": tuple(compare.metadata_entries(facts, after, made, done)),
+                "verification": check,
+                "warnings": (*damages, *made.warnings),
+            }
+        )
+        if self._job.options.get("on_loss") == "refuse" and any(m.outcome == "lost" for m in receipt.metadata):
+            raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
+        if made.gated and size > self._job.file_size:
+            return self._kept_original(receipt, target.name, size)
+        RealDisk().sync_file(target)
+        write_receipt(self._out, receipt)
+        return self._converted(ResultFacts(file_name=target.name, file_size=size, sha512_checksum=check.sha512), receipt)
+
+    # --- Ends ------------------------------------------------------------------------------------------------------
+
+    def _converted(self, result: ResultFacts, receipt: Receipt) -> Report:
+        return Report.model_validate({**self._common("converted"), "result": result, "reason": receipt.reason})
+
+    def _kept_original(self, receipt: Receipt, name: str, size: int) -> Report:
+        reason = f"the result would be larger: {in_bytes(size)} instead of {in_bytes(self._job.file_size)}"
+        (self._out / name).unlink()
+        kept = receipt.model_copy(update={"outcome": "kept-original", "reason": reason, "result": None})
+        write_receipt(self._out, kept)
+        return Report.model_validate({**self._common("kept-original"), "reason": reason})
+
+    def _skipped(self, facts: MediaFacts, made: Plan) -> Report:
+        write_receipt(self._out, self._receipt("skipped", facts, made).model_copy(update={"reason": made.reason}))
+        return Report.model_validate({**self._common("skipped"), "reason": f"skipped: {made.reason}"})
+
+    def _receipt(self, outcome: str, facts: MediaFacts, made: Plan) -> Receipt:
+        return Receipt.model_validate(
+            {
+                "conversion_type": self._job.conversion_type,
+                "options": self._job.options,
+                "outcome": outcome,
+                "source": FileFacts(
+                    file_name=self._job.label,
+                    file_size=facts.file_size,
+                    sha512=self._job.sha512_checksum,
+                    container=facts.container,
+                    media_type=facts.media_type.value,
+                    duration_s=facts.duration_s,
+                ),
+                "warnings": made.warnings,
+                "took_s": time.monotonic() - self._began,
+                "made_with": encoders.versions(),
+            }
+        )
+
+    def _common(self, kind: str) -> dict[str, object]:
+        media_type = self._facts.media_type if self._facts is not None else None
+        return {"item_id": self._job.item_id, "attempt": self._job.attempt, "kind": kind, "media_type": media_type}
+
+    def _empty_out(self) -> None:
+        disk = RealDisk()
+        for name in disk.names(self._out):
+            remove_tree(disk, self._out / name)

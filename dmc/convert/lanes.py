@@ -1,0 +1,247 @@
+"""What happens to the packets of one stream on their way into the result: copied, or decoded, changed and encoded.
+
+A lane belongs to one stream of the source and one of the result; transcode.py feeds it packets in file order. All times are
+moved by the same shift, so that the result begins at 0 and nothing moves against anything else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from dmc.convert.filters import Pictures
+from dmc.convert.media import FRAME_BAD, JITTER, AnyPacket, Decoder, Span, time_of
+from dmc.convert.pixels import VideoWork
+
+Mux = Callable[[AnyPacket], None]
+
+_LONGEST_SILENCE_S = 1
+
+
+@dataclass(slots=True)
+class Made:
+    """What a lane did: what it found in the source, and how many pictures, samples or (`copied`) packets it wrote.
+
+    `span` is on the source's clock, which is `shift` seconds ahead of the result's.
+    """
+
+    index: int
+    span: Span
+    shift: Fraction = Fraction(0)
+    written: int = 0
+    repaired: int = 0
+    copied: bool = False
+
+
+class Lane(Protocol):
+    """One stream's way into the result."""
+
+    made: Made
+
+    def feed(self, packet: AnyPacket) -> Fraction | None:
+        """Take a packet of the source; returns the time on the result's clock that has been reached."""
+        ...
+
+    def finish(self) -> None:
+        """The source has ended: write what was held back."""
+        ...
+
+
+class CopyLane:
+    """Packets untouched but for their times."""
+
+    def __init__(self, source: Stream, target: Stream, mux: Mux, shift: Fraction) -> None:
+        self.made = Made(source.index, Span(), shift, copied=True)
+        self._target = target
+        self._mux = mux
+        self._base = source.time_base or Fraction(1, 1000)
+        self._shift = round(shift / self._base)
+        self._last_dts: int | None = None
+
+    def feed(self, packet: AnyPacket) -> Fraction | None:
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is None:
+            pts = self._last_dts + max(packet.duration or 1, 1) if self._last_dts is not None else self._shift
+            self.made.repaired += 1
+        dts = packet.dts if packet.dts is not None else (pts if self._last_dts is None else min(pts, self._last_dts + 1))
+        if self._last_dts is not None and dts <= self._last_dts:
+            dts = self._last_dts + 1
+            self.made.repaired += 1
+        self._last_dts = dts
+        packet.dts, packet.pts = dts, max(pts, dts)
+        reached = self._note(packet)
+        packet.dts, packet.pts = dts - self._shift, packet.pts - self._shift
+        packet.stream = self._target
+        self._mux(packet)
+        return reached
+
+    def _note(self, packet: AnyPacket) -> Fraction | None:
+        span = self.made.span
+        span.packets += 1
+        self.made.written += 1
+        if packet.is_discard or packet.pts is None:
+            return None
+        span.cover(packet.pts * self._base, (packet.duration or 0) * self._base)
+        return packet.pts * self._base - self.made.shift
+
+    def finish(self) -> None:
+        """Nothing is ever held back."""
+
+
+class VideoLane:
+    """Pictures: decoded, filtered where the plan says so, encoded. Every picture keeps its own time (variable rates stay)."""
+
+    def __init__(self, decoder: Decoder, target: VideoStream, work: VideoWork, mux: Mux, shift: Fraction) -> None:
+        self.made = Made(decoder.stream.index, decoder.span, shift)
+        self._decoder = decoder
+        self._target = target
+        self._pictures = Pictures(work.filters, work.width, work.height, work.pix_fmt)
+        self._mux = mux
+        self._shift = shift
+        self._clock = target.codec_context.time_base
+        self._last_pts: int | None = None
+
+    def feed(self, packet: AnyPacket) -> Fraction | None:
+        return self._take(packet)
+
+    def _take(self, packet: AnyPacket | None) -> Fraction | None:
+        reached = None
+        for frame in self._decoder.decode(packet):
+            if isinstance(frame, VideoFrame):
+                reached = time_of(frame) - self._shift
+                for picture in self._pictures.push(frame):
+                    self._encode(picture)
+        return reached
+
+    def _encode(self, picture: VideoFrame) -> None:
+        pts = round((time_of(picture) - self._shift) / self._clock)
+        if self._last_pts is not None and pts <= self._last_pts:
+            pts = self._last_pts + 1
+            self.made.repaired += 1
+        length = round(picture.duration * (picture.time_base or self._clock) / self._clock) if picture.duration else 0
+        self._last_pts = pts
+        picture.time_base, picture.pts, picture.duration = self._clock, pts, length
+        picture.pict_type = 0  # Else the encoder would repeat the source's choice of key frames.
+        self.made.written += 1
+        for packet in self._target.encode(picture):
+            self._mux(packet)
+
+    def finish(self) -> None:
+        self._take(None)
+        for picture in self._pictures.flush():
+            self._encode(picture)
+        for packet in self._target.encode(None):
+            self._mux(packet)
+
+
+class SoundLane:
+    """Sound: decoded, gaps filled with silence, brought to the encoder's rate and layout, encoded."""
+
+    def __init__(self, decoder: Decoder, target: AudioStream, mux: Mux, shift: Fraction) -> None:
+        self.made = Made(decoder.stream.index, decoder.span, shift)
+        self._decoder = decoder
+        self._target = target
+        self._mux = mux
+        self._shift = shift
+        self._resampler: AudioResampler | None = None
+        self._shape: tuple[str, str, int] | None = None
+        self._end: Fraction | None = None
+
+    def feed(self, packet: AnyPacket) -> Fraction | None:
+        return self._take(packet)
+
+    def _take(self, packet: AnyPacket | None) -> Fraction | None:
+        for frame in self._decoder.decode(packet):
+            if isinstance(frame, AudioFrame):
+                at = time_of(frame) - self._shift
+                self._fill_gap(frame, at)
+                self._place(frame, at)
+        return self._end
+
+    def _fill_gap(self, frame: AudioFrame, at: Fraction) -> None:
+        """Silence from the end of the last frame to `at`, in pieces, so that a long gap costs no memory."""
+        while self._end is not None and at - self._end > JITTER:
+            samples = min(round((at - self._end) * frame.sample_rate), _LONGEST_SILENCE_S * frame.sample_rate)
+            self._place(_silence_like(frame, samples), self._end)
+            self.made.repaired += 1
+
+    def _place(self, frame: AudioFrame, at: Fraction) -> None:
+        rate = frame.sample_rate
+        frame.time_base, frame.pts = Fraction(1, rate), round(at * rate)
+        self._end = at + Fraction(frame.samples, rate)
+        shape = (frame.format.name, frame.layout.name, rate)
+        if self._resampler is None or shape != self._shape:
+            self._flush_resampler()
+            context = self._target.codec_context
+            self._resampler = AudioResampler(context.format, context.layout, context.sample_rate)
+            self._shape = shape
+        self._encode(self._resampler.resample(frame))
+
+    def _flush_resampler(self) -> None:
+        if self._resampler is not None:
+            self._encode(self._resampler.resample(None))
+
+    def _encode(self, frames: list[AudioFrame]) -> None:
+        for frame in frames:
+            self.made.written += frame.samples
+            for packet in self._target.encode(frame):
+                self._mux(packet)
+
+    def finish(self) -> None:
+        self._take(None)
+        self._flush_resampler()
+        for packet in self._target.encode(None):
+            self._mux(packet)
+
+
+def _silence_like(frame: AudioFrame, samples: int) -> AudioFrame:
+    silent = AudioFrame(frame.format.name, frame.layout.name, samples)
+    silent.sample_rate = frame.sample_rate
+    level = b"\x80" if frame.format.name.startswith("u8") else b"\x00"
+    for plane in silent.planes:
+        plane.update(level * plane.buffer_size)
+    return silent
+
+
+class TextLane:
+    """Text subtitles: decoded and written anew in the codec that the container takes; their times stay."""
+
+    def __init__(self, source: SubtitleStream, target: SubtitleStream, mux: Mux, shift: Fraction) -> None:
+        self.made = Made(source.index, Span(), shift)
+        self._source = source
+        self._target = target
+        self._mux = mux
+        self._base = source.time_base or Fraction(1, 1000)
+        self._shift = round(shift / self._base)
+
+    def feed(self, packet: AnyPacket) -> Fraction | None:
+        span = self.made.span
+        span.packets += 1
+        if packet.pts is None:
+            return None
+        try:
+            text = self._source.codec_context.decode2(packet)
+            if text is None or len(text) == 0:
+                return None
+            written = self._target.codec_context.encode_subtitle(text)
+        except FRAME_BAD:
+            span.errors += 1
+            return None
+        written.time_base = self._base
+        written.pts = written.dts = packet.pts - self._shift
+        written.duration = packet.duration
+        written.stream = self._target
+        self.made.written += 1
+        self._mux(written)
+        return None
+
+    def finish(self) -> None:
+        """Nothing is ever held back."""

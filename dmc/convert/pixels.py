@@ -1,0 +1,163 @@
+"""How pictures are encoded: size, pixel format, filters and colours of one video stream. Pure; used by plan.py.
+
+Depth, chroma, range, colour tags and sample aspect stay as they are unless the encoder or the recipe cannot have them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dmc.convert.facts import StreamFacts
+from dmc.convert.recipes import VideoRecipe
+
+PQ, HLG = 16, 18
+BT709, SMPTE170M = 1, 6
+LIMITED, FULL = 1, 2
+UNSPECIFIED = 2
+HIGH_DEFINITION = 720
+
+
+@dataclass(frozen=True, slots=True)
+class VideoWork:
+    """How pictures are encoded. `filters` are names and arguments for FFmpeg's filter graph, `changes` say what they do in words."""
+
+    encoder: str
+    crf: float
+    preset: str
+    width: int
+    height: int
+    pix_fmt: str
+    filters: tuple[tuple[str, str], ...] = ()
+    changes: tuple[str, ...] = ()
+    params: tuple[tuple[str, str], ...] = ()
+    params_option: str | None = None
+    rate: tuple[int, int] | None = None
+    sample_aspect: tuple[int, int] | None = None
+    matrix: tuple[int, ...] | None = None
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    colour_matrix: int = UNSPECIFIED
+    colour_range: int = 0
+
+
+def is_hdr(stream: StreamFacts) -> bool:
+    """Are the pictures PQ (HDR10) or HLG?"""
+    return stream.transfer in (PQ, HLG)
+
+
+def target_size(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, Any]) -> tuple[int, int]:
+    """Width and height after scaling, as coded; the same as before if nothing asks for less.
+
+    `height` and the recipe's bounds are those of the picture as it is seen, upright.
+    """
+    width, height = stream.width or 0, stream.height or 0
+    turned = stream.matrix is not None and stream.matrix[0] == 0
+    seen_height = width if turned else height
+    factor = 1.0
+    if "height" in options and seen_height > options["height"]:
+        factor = options["height"] / seen_height
+    if recipe.longest is not None and recipe.shortest is not None:
+        factor = min(factor, recipe.longest / max(width, height, 1), recipe.shortest / max(min(width, height), 1))
+    if factor >= 1.0:
+        return width, height
+    return max(2, round(width * factor / 2) * 2), max(2, round(height * factor / 2) * 2)
+
+
+def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, Any]) -> VideoWork:
+    """How `stream` is encoded by `recipe`."""
+    filters: list[tuple[str, str]] = []
+    changes: list[str] = []
+    if stream.interlaced:
+        filters.append(("bwdif", "mode=send_frame:parity=auto:deint=interlaced"))
+        changes.append("interlaced pictures are deinterlaced")
+    to_standard = recipe.standard_range_only and is_hdr(stream)
+    if to_standard:
+        filters.append(("scale", "out_primaries=bt709:out_transfer=bt709:out_color_matrix=bt709:out_range=tv:intent=perceptual"))
+        changes.append("HDR becomes standard range, which every browser shows")
+    width, height = target_size(stream, recipe, options)
+    if (width, height) != (stream.width, stream.height):
+        filters.append(("scale", f"w={width}:h={height}:flags=lanczos"))
+        changes.append(f"{stream.width}x{stream.height} is scaled to {width}x{height}")
+    pix_fmt, chroma = _format(stream, recipe, filters, changes)
+    padded_width, padded_height = _even(width, chroma in ("420", "422")), _even(height, chroma == "420")
+    if (padded_width, padded_height) != (width, height):
+        right, bottom = padded_width - width, padded_height - height
+        filters.append(("pad", f"w={padded_width}:h={padded_height}:x=0:y=0"))
+        filters.append(("fillborders", f"right={right}:bottom={bottom}:mode=smear"))
+        changes.append(f"{width}x{height} gets its last column or row twice, since encoders want even sizes")
+    if stream.alpha:
+        changes.append("transparency is lost")
+    primaries, transfer, matrix, colours = _colours(stream, to_standard)
+    return VideoWork(
+        encoder=recipe.encoder,
+        crf=float(options.get("crf", recipe.crf)),
+        preset=recipe.preset,
+        width=padded_width,
+        height=padded_height,
+        pix_fmt=pix_fmt,
+        filters=tuple(filters),
+        changes=tuple(changes),
+        params=() if to_standard else tuple(_static_hdr(stream, recipe)),
+        params_option=recipe.params_option,
+        rate=stream.rate,
+        sample_aspect=stream.sample_aspect,
+        matrix=stream.matrix,
+        primaries=primaries,
+        transfer=transfer,
+        colour_matrix=matrix,
+        colour_range=colours,
+    )
+
+
+def _even(length: int, needed: bool) -> int:
+    return length + length % 2 if needed else length
+
+
+def _format(stream: StreamFacts, recipe: VideoRecipe, filters: list[tuple[str, str]], changes: list[str]) -> tuple[str, str]:
+    """Pixel format and chroma of the result; adds the filter for RGB and what changes in words."""
+    depth = next((d for d in recipe.depths if d >= (stream.depth or 8)), recipe.depths[-1])
+    chroma = stream.chroma if stream.chroma in recipe.chromas else _nearest(stream.chroma, recipe)
+    if stream.chroma == "rgb":
+        where = "bt709" if (stream.height or 0) >= HIGH_DEFINITION else "smpte170m"
+        filters.append(("scale", f"out_color_matrix={where}:out_range=tv"))
+        changes.append("RGB becomes YUV 4:2:0, which players expect")
+    elif chroma != stream.chroma and stream.chroma != "400":
+        changes.append(f"chroma {stream.chroma} becomes {chroma}")
+    if depth < (stream.depth or 8):
+        changes.append(f"{stream.depth} bits become {depth}")
+    if (stream.pix_fmt or "").startswith("yuvj") and depth == 8 and not recipe.standard_range_only:
+        return f"yuvj{chroma}p", chroma
+    return f"yuv{chroma}p" + ("" if depth == 8 else f"{depth}le"), chroma
+
+
+def _nearest(chroma: str | None, recipe: VideoRecipe) -> str:
+    """The chroma for what the encoder does not take as it is: grey, RGB and rare ones become 4:2:0, 4:4:0 stays rich if it can."""
+    return "444" if chroma == "440" and "444" in recipe.chromas else recipe.chromas[0]
+
+
+def _colours(stream: StreamFacts, to_standard: bool) -> tuple[int, int, int, int]:
+    """Primaries, transfer, matrix and range of the result."""
+    if to_standard:
+        return BT709, BT709, BT709, LIMITED
+    matrix = stream.colour_matrix if stream.colour_matrix is not None else UNSPECIFIED
+    colours = stream.colour_range or 0
+    if stream.chroma == "rgb":
+        matrix, colours = (BT709 if (stream.height or 0) >= HIGH_DEFINITION else SMPTE170M), LIMITED
+    elif (stream.pix_fmt or "").startswith("yuvj"):
+        colours = FULL
+    primaries = stream.primaries if stream.primaries is not None else UNSPECIFIED
+    transfer = stream.transfer if stream.transfer is not None else UNSPECIFIED
+    return primaries, transfer, matrix, colours
+
+
+def _static_hdr(stream: StreamFacts, recipe: VideoRecipe) -> list[tuple[str, str]]:
+    """Mastering display and light level as parameters of the encoder; PyAV drops them otherwise."""
+    names = {"libx265": ("master-display", "max-cll"), "libx264": ("mastering-display", "cll")}[recipe.encoder]
+    found = []
+    if stream.mastering is not None:
+        found.append((names[0], stream.mastering))
+    if stream.light_level is not None:
+        found.append((names[1], stream.light_level))
+    if found and recipe.encoder == "libx265":
+        found.append(("hdr10", "1"))
+    return found

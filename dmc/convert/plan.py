@@ -1,0 +1,256 @@
+"""What will be done with each stream of this very file, and why: media facts × recipe → plan. Pure; touches nothing.
+
+Copy what already fits, encode only what must change, and never leave a stream out without saying so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from dmc.conversions import MediaType, check_options
+from dmc.convert import pixels
+from dmc.convert.facts import MediaFacts, StreamFacts
+from dmc.convert.recipes import CONTAINERS, FALLBACK_SOUND, TEXT_SUBTITLES, Container, Recipe, SoundRecipe, VideoRecipe
+
+Action = Literal["copy", "encode", "drop"]
+Fate = Literal["kept", "changed", "lost"]
+
+LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""Channel layouts that encoders take, by number of channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundWork:
+    """How sound is encoded."""
+
+    encoder: str
+    sample_rate: int
+    layout: str
+    bit_rate: int
+    quality: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """What becomes of one stream. `matters`: its loss counts as a loss (on_loss), it was not asked for by the type itself."""
+
+    index: int
+    type: str
+    codec: str | None
+    action: Action
+    outcome: Fate
+    reason: str
+    matters: bool = True
+    cover: bool = False
+    video: pixels.VideoWork | None = None
+    sound: SoundWork | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be done with a file. `code` names the error when the outcome is refuse."""
+
+    outcome: Literal["convert", "skip", "refuse"]
+    reason: str
+    conversion_type: str
+    container: str
+    streams: tuple[StreamPlan, ...] = ()
+    warnings: tuple[str, ...] = ()
+    gated: bool = True
+    code: str = ""
+    hint: str = ""
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON-able values, for `dmc plan`."""
+        return asdict(self)
+
+    @property
+    def losses(self) -> list[StreamPlan]:
+        """Streams whose loss counts."""
+        return [s for s in self.streams if s.outcome == "lost" and s.matters]
+
+
+def plan(facts: MediaFacts, recipe: Recipe, options: Mapping[str, Any]) -> Plan:
+    """The plan for a file with `facts`; raises BadRequest for options that the recipe does not take."""
+    check_options(recipe.name, options)
+    container = CONTAINERS[options.get("container", recipe.container.name)]
+    streams = tuple(_Planning(facts, recipe, container, options).streams())
+    made = Plan(
+        "convert",
+        "",
+        recipe.name,
+        container.name,
+        streams,
+        tuple(_warnings(facts)),
+        recipe.gated and not options.get("keep_if_larger", False),
+    )
+    return _outcome(made, facts, recipe, container, options)
+
+
+def _outcome(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container, options: Mapping[str, Any]) -> Plan:
+    """`made` with its whole-file outcome and the reason for it."""
+    already = _already(made, facts, recipe, container, options)
+    if already:
+        return replace(made, outcome="skip", reason=already)
+    dynamic = [facts.streams[s.index].dynamic_hdr for s in made.streams if s.video is not None and facts.streams[s.index].dynamic_hdr]
+    if dynamic:
+        return replace(made, outcome="skip", reason=f"cannot keep dynamic HDR ({dynamic[0]}) when the picture is encoded anew")
+    if not any(s.action != "drop" for s in made.streams if s.type in ("video", "audio") and not s.cover):
+        reason = f"nothing in it fits into {container.title}"
+        return replace(made, outcome="refuse", reason=reason, code="Unsupported", hint="Choose another conversion type; see: dmc types")
+    if made.losses and options.get("on_loss") == "refuse":
+        said = "; ".join(f"{s.type} stream {s.index}: {s.reason}" for s in made.losses)
+        return replace(
+            made, outcome="refuse", reason=f"would be lost: {said}", code="LossRefused", hint="Allow it with on_loss = continue."
+        )
+    words = {"copy": "copy", "encode": "encode", "drop": "leave out"}
+    parts = [f"{words[action]} {n}" for action in words if (n := sum(s.action == action for s in made.streams))]
+    return replace(made, reason=f"into {container.title}: {', '.join(parts)} of {len(made.streams)} streams")
+
+
+def _already(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container, options: Mapping[str, Any]) -> str | None:
+    """Why nothing needs to be done, if so."""
+    same_container = facts.container == container.demuxer
+    playable = [s for s in made.streams if s.type in ("video", "audio") and not s.cover and not facts.streams[s.index].empty]
+    if recipe.remux:
+        return f"already {container.title}" if same_container else None
+    if recipe.only_sound:
+        as_wished = same_container and facts.media_type is MediaType.AUDIO and all(s.action == "copy" for s in playable)
+        return f"already {container.title}" if as_wished else None
+    pictures = [s for s in playable if s.type == "video"]
+    if recipe.video is None or not pictures or not all(s.action == "copy" for s in pictures):
+        return None
+    if recipe.copied_sound is not None:
+        as_wished = same_container and facts.index_first and all(s.action == "copy" for s in playable)
+        return f"already {recipe.video.title} in {container.title}, with its index first" if as_wished else None
+    return None if "container" in options and not same_container else f"already {recipe.video.title}"
+
+
+def _warnings(facts: MediaFacts) -> list[str]:
+    found = list(facts.warnings)
+    if facts.start_s is not None and abs(facts.start_s) >= 1:
+        found.append(f"the source's clock starts at {facts.start_s:.3f} s; the result's starts at 0")
+    return found
+
+
+class _Planning:
+    """Decides stream by stream."""
+
+    def __init__(self, facts: MediaFacts, recipe: Recipe, container: Container, options: Mapping[str, Any]) -> None:
+        self._facts = facts
+        self._recipe = recipe
+        self._container = container
+        self._options = options
+        self._chosen = _best_sound(facts) if recipe.only_sound else None
+
+    def streams(self) -> list[StreamPlan]:
+        return [self._decide(stream) for stream in self._facts.streams]
+
+    def _decide(self, stream: StreamFacts) -> StreamPlan:
+        if stream.cover:
+            return self._cover(stream)
+        if stream.type in ("video", "audio"):
+            if stream.empty:
+                return _drop(stream, "the track is empty, there is nothing in it to keep", matters=False)
+            if not stream.decodable and not (self._recipe.remux and stream.codec is not None):
+                return _drop(stream, "its codec cannot be decoded here" if stream.codec is None else "nothing in it can be decoded")
+            return self._video(stream) if stream.type == "video" else self._sound(stream)
+        if self._recipe.only_sound:
+            return _drop(stream, "the result is sound only", matters=False)
+        if stream.type == "subtitle":
+            return self._subtitle(stream)
+        if stream.type == "attachment" and self._container.attachments:
+            return _copy(stream, f"{self._container.title} holds attachments as they are")
+        return self._other(stream)
+
+    def _cover(self, stream: StreamFacts) -> StreamPlan:
+        if self._container.cover is None or stream.codec not in ("mjpeg", "png"):
+            return replace(_drop(stream, f"{self._container.title} cannot hold this cover"), cover=True)
+        return replace(_copy(stream, f"cover, kept as {self._container.cover}"), cover=True)
+
+    def _video(self, stream: StreamFacts) -> StreamPlan:
+        recipe, container = self._recipe.video, self._container
+        if self._recipe.only_sound:
+            return _drop(stream, "the result is sound only", matters=False)
+        if recipe is None:
+            if stream.codec in container.video:
+                return _copy(stream, "copied without change")
+            return _drop(stream, f"{container.title} cannot hold {stream.codec}")
+        must = self._why_encode(stream, recipe)
+        if must is None:
+            return _copy(stream, f"already {recipe.title}")
+        work = pixels.video_work(stream, recipe, self._options)
+        reason = "; ".join([must, *work.changes])
+        outcome: Fate = "changed"
+        return StreamPlan(stream.index, stream.type, stream.codec, "encode", outcome, reason, video=work)
+
+    def _why_encode(self, stream: StreamFacts, recipe: VideoRecipe) -> str | None:
+        """Why the pictures must be encoded anew; None if they fit as they are."""
+        if stream.codec != recipe.codec:
+            return f"{stream.codec} becomes {recipe.title}"
+        if "crf" in self._options:
+            return f"another quality was asked for (crf {self._options['crf']:g})"
+        if pixels.target_size(stream, recipe, self._options) != (stream.width, stream.height):
+            return "a smaller picture was asked for"
+        if recipe.standard_range_only and (stream.interlaced or stream.depth != 8 or stream.chroma != "420" or pixels.is_hdr(stream)):
+            return "browsers do not play it as it is"
+        return None
+
+    def _sound(self, stream: StreamFacts) -> StreamPlan:
+        container, recipe = self._container, self._recipe
+        if self._chosen is not None and stream.index != self._chosen:
+            return _drop(stream, f"{container.title} holds one sound track; track {self._chosen} was taken")
+        allowed = container.sound if recipe.copied_sound is None else recipe.copied_sound
+        if stream.codec in allowed:
+            return _copy(stream, f"already fits into {container.title}")
+        own = recipe.only_sound or recipe.copied_sound is not None
+        how = recipe.sound if own else FALLBACK_SOUND.get(container.name)
+        if recipe.remux or how is None:
+            return _drop(stream, f"{container.title} cannot hold {stream.codec}")
+        work, changes = _sound_work(stream, how)
+        reason = "; ".join([f"{stream.codec} becomes {how.title}", *changes])
+        return StreamPlan(stream.index, stream.type, stream.codec, "encode", "changed", reason, sound=work)
+
+    def _subtitle(self, stream: StreamFacts) -> StreamPlan:
+        container = self._container
+        if stream.codec in container.subtitles:
+            return _copy(stream, f"already fits into {container.title}")
+        if stream.codec in TEXT_SUBTITLES and container.text is not None:
+            reason = f"{stream.codec} becomes {container.text}: the text stays, fonts and positions may not"
+            return StreamPlan(stream.index, stream.type, stream.codec, "encode", "changed", reason, text=container.text)
+        return _drop(stream, f"{container.title} cannot hold {stream.codec or 'these'} subtitles")
+
+    def _other(self, stream: StreamFacts) -> StreamPlan:
+        if stream.type == "data" and self._facts.chapters and stream.packets == len(self._facts.chapters):
+            return _drop(stream, "it holds the titles of the chapters, which are kept as chapters", matters=False)
+        return _drop(stream, f"{self._container.title} cannot hold {stream.type} streams of this kind")
+
+
+def _copy(stream: StreamFacts, reason: str) -> StreamPlan:
+    return StreamPlan(stream.index, stream.type, stream.codec, "copy", "kept", reason)
+
+
+def _drop(stream: StreamFacts, reason: str, *, matters: bool = True) -> StreamPlan:
+    return StreamPlan(stream.index, stream.type, stream.codec, "drop", "lost", reason, matters)
+
+
+def _best_sound(facts: MediaFacts) -> int | None:
+    """The sound track that a file with only one of them gets: the default one, else the first."""
+    tracks = [s for s in facts.streams if s.type == "audio" and s.decodable]
+    best = [s for s in tracks if "default" in s.dispositions] or tracks
+    return best[0].index if best else None
+
+
+def _sound_work(stream: StreamFacts, recipe: SoundRecipe) -> tuple[SoundWork, list[str]]:
+    """How the sound is encoded, and what changes by that."""
+    before = stream.sample_rate or 48000
+    rate = before if before in recipe.rates else next((r for r in recipe.rates if r >= before), recipe.rates[-1])
+    channels = min(stream.channels or 2, recipe.most_channels)
+    changes = []
+    if channels != stream.channels:
+        changes.append(f"{stream.channels} channels are mixed down to {channels}")
+    if rate != before:
+        changes.append(f"{before} Hz becomes {rate} Hz")
+    bit_rate = recipe.bit_rate * max(channels, 1) // 2 if channels > 1 else recipe.bit_rate * 5 // 8
+    return SoundWork(recipe.encoder, rate, LAYOUTS[channels], bit_rate, recipe.quality), changes

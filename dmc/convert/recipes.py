@@ -1,0 +1,152 @@
+"""What each conversion type means in containers, codecs and settings: data only, read by plan.py.
+
+Names, media and file endings of the types stand in dmc/conversions.py, their options too. Own types will extend these.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+TEXT_SUBTITLES = _set("subrip ass ssa webvtt mov_text text srt microdvd sami subviewer subviewer1 jacosub")
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What a container can hold, by FFmpeg's codec names.
+
+    `subtitles` go in as they are, other text becomes `text`. `cover` is how a cover is stored: as attachment, stream or tag.
+    """
+
+    name: str
+    title: str
+    muxer: str
+    demuxer: str
+    video: frozenset[str]
+    sound: frozenset[str]
+    subtitles: frozenset[str] = frozenset()
+    text: str | None = None
+    attachments: bool = False
+    cover: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecipe:
+    """An encoder of pictures. `chromas` and `depths` are what it takes; the source's stay if they are among them."""
+
+    codec: str
+    title: str
+    encoder: str
+    crf: float
+    preset: str
+    chromas: tuple[str, ...] = ("420",)
+    depths: tuple[int, ...] = (8,)
+    params_option: str | None = None
+    longest: int | None = None
+    shortest: int | None = None
+    standard_range_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SoundRecipe:
+    """An encoder of sound. `bit_rate` is for two channels; `quality` is a VBR level and goes before it."""
+
+    codec: str
+    title: str
+    encoder: str
+    bit_rate: int
+    rates: tuple[int, ...]
+    most_channels: int = 8
+    quality: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a conversion type means for a file with streams.
+
+    Without `video` (or `sound`) streams of that kind are copied or left out. `only_sound`: the result holds one sound track and
+    nothing else. `gated`: a result that is larger than its source is thrown away, for types whose point is to save space.
+    """
+
+    name: str
+    container: Container
+    video: VideoRecipe | None = None
+    sound: SoundRecipe | None = None
+    copied_sound: frozenset[str] | None = None
+    only_sound: bool = False
+    remux: bool = False
+    gated: bool = True
+
+
+_SOUND_ANYWHERE = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "mp2"})
+
+MKV = Container(
+    "mkv",
+    "Matroska",
+    "matroska",
+    "matroska,webm",
+    video=_set(
+        "h264 hevc av1 vvc vp8 vp9 mpeg1video mpeg2video mpeg4 msmpeg4v2 msmpeg4v3 theora prores ffv1 mjpeg dirac snow rv10 rv20 rv30 rv40 "
+        "wmv1 wmv2 wmv3 vc1 h263 h261 cinepak dvvideo huffyuv ffvhuff utvideo"
+    ),
+    sound=_SOUND_ANYWHERE
+    | _set(
+        "mp1 vorbis dts truehd mlp tta wavpack pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_u8 pcm_f32le pcm_f64le "
+        "cook sipr ra_144 ra_288 atrac3 qdm2 qdmc wmav1 wmav2 wmapro"
+    ),
+    subtitles=frozenset({"subrip", "ass", "webvtt", "text", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"}),
+    text="subrip",
+    attachments=True,
+    cover="attachment",
+)
+MP4 = Container(
+    "mp4",
+    "MP4",
+    "mp4",
+    "mov,mp4,m4a,3gp,3g2,mj2",
+    video=frozenset({"h264", "hevc", "av1", "vp9", "vvc", "mpeg4"}),
+    sound=_SOUND_ANYWHERE,
+    subtitles=frozenset({"mov_text"}),
+    text="mov_text",
+    cover="stream",
+    options=(("movflags", "+faststart"), ("strict", "experimental")),
+)
+OGG_OPUS = Container("opus", "Ogg Opus", "opus", "ogg", video=frozenset(), sound=frozenset({"opus"}), cover="tag")
+MP3_FILE = Container(
+    "mp3", "MP3", "mp3", "mp3", video=frozenset(), sound=frozenset({"mp3"}), cover="stream", options=(("id3v2_version", "3"),)
+)
+
+CONTAINERS: Mapping[str, Container] = {container.name: container for container in (MKV, MP4, OGG_OPUS, MP3_FILE)}
+
+_X264 = VideoRecipe("h264", "H.264", "libx264", 21, "medium", ("420", "422", "444"), (8, 10), "x264-params")
+_X265 = VideoRecipe("hevc", "H.265", "libx265", 24, "medium", ("420", "422", "444"), (8, 10, 12), "x265-params")
+_WEB = VideoRecipe(
+    "h264", "H.264", "libx264", 22, "medium", params_option="x264-params", longest=1920, shortest=1080, standard_range_only=True
+)
+
+_OPUS = SoundRecipe("opus", "Opus", "libopus", 128_000, (48000,))
+_AAC = SoundRecipe("aac", "AAC", "aac", 160_000, (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000))
+_MP3 = SoundRecipe("mp3", "MP3", "libmp3lame", 190_000, (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000), 2, quality=2)
+
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("h264", MKV, _X264, _OPUS),
+        Recipe("h265", MKV, _X265, _OPUS),
+        Recipe("web", MP4, _WEB, _AAC, copied_sound=frozenset({"aac", "mp3"}), gated=False),
+        Recipe("mkv", MKV, remux=True, gated=False),
+        Recipe("opus", OGG_OPUS, sound=_OPUS, only_sound=True),
+        Recipe("mp3", MP3_FILE, sound=_MP3, only_sound=True),
+    )
+}
+"""Recipes for video and sound; those for pictures stand in pictures.py."""
+
+FALLBACK_SOUND: Mapping[str, SoundRecipe] = {"mkv": _OPUS, "mp4": _AAC}
+"""What sound becomes that the container cannot hold as it is."""
+
+GATED_PICTURES = frozenset({"webp", "jpeg"})
+"""Picture types whose result is thrown away when it is larger; png is asked for to lose nothing, whatever its size."""

@@ -1,0 +1,79 @@
+"""Tags, languages and chapters on their way into another container: what is copied, renamed, or left behind as stale.
+
+Stale are notes about the old file itself (its muxer, its brands, its byte counts); everything else comes along.
+"""
+
+import re
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from av.container import OutputContainer
+
+from dmc.convert.facts import MediaFacts, StreamFacts
+from dmc.convert.recipes import Container
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+_STALE = re.compile(
+    r"^(major_brand|minor_version|compatible_brands|encoder|encoded_by_tool|duration(-\w+)?|bps(-\w+)?|number_of_(frames|bytes)(-\w+)?"
+    r"|_statistics_.*|handler_name|vendor_id|source_id(-\w+)?|alpha_mode|metadata_block_picture|filename|mimetype|tmpo)$",
+    re.IGNORECASE,
+)
+_TEXT_ONLY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_MP4_KNOWN = re.compile(
+    r"^(title|artist|album(_artist)?|composer|date|year|comment|genre|copyright|grouping|lyrics|description|synopsis|show|episode_id|network"
+    r"|keywords|episode_sort|season_number|media_type|hd_video|gapless_playback|compilation|track|disc|creation_time|location(-eng)?"
+    r"|sort_(name|artist|album|album_artist|composer|show))$"
+)
+_OGG_STREAM_TAGS = frozenset({"ogg", "opus"})
+
+
+def is_stale(key: str) -> bool:
+    """Is `key` a note about the old file itself?"""
+    return _STALE.match(key) is not None
+
+
+def file_tags(facts: MediaFacts) -> dict[str, str]:
+    """What the file says of itself as a whole, without stale notes. In Ogg that stands in the stream."""
+    found = {k: v for k, v in facts.tags.items() if not is_stale(k)}
+    if facts.container in _OGG_STREAM_TAGS:
+        for stream in facts.streams:
+            for key, value in stream.tags.items():
+                if not is_stale(key) and key.lower() != "language" and not stream.cover:
+                    found.setdefault(key, value)
+    return found
+
+
+def write_file_tags(out: OutputContainer, facts: MediaFacts, container: Container) -> None:
+    """The tags of the file, under the names that the container knows."""
+    for key, value in file_tags(facts).items():
+        out.metadata[key] = _TEXT_ONLY.sub("", value)
+    if container.name == "mp4" and any(_MP4_KNOWN.match(key.lower()) is None for key in out.metadata):
+        flags = out.container_options.get("movflags", "")
+        out.container_options["movflags"] = flags + "+use_metadata_tags"
+
+
+def stream_tags(facts: StreamFacts) -> dict[str, str]:
+    """Language, title and whatever else a stream says of itself, without stale notes."""
+    return {_stream_key(k): _TEXT_ONLY.sub("", v) for k, v in facts.tags.items() if not is_stale(k)}
+
+
+def _stream_key(key: str) -> str:
+    return key.lower() if key.lower() in ("language", "title") else key
+
+
+def chapters_for(facts: MediaFacts, shift: Fraction) -> "list[Chapter]":
+    """The chapters on the result's clock, in milliseconds."""
+    found: list[Chapter] = []
+    for number, chapter in enumerate(facts.chapters):
+        start, end = (max(0, round((Fraction(s) - shift) * 1000)) for s in (chapter.start_s, chapter.end_s))
+        entry: Chapter = {
+            "id": number + 1,
+            "start": start,
+            "end": max(end, start),
+            "time_base": Fraction(1, 1000),
+            "metadata": {"title": chapter.title} if chapter.title else {},
+        }
+        found.append(entry)
+    return found

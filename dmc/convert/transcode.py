@@ -1,0 +1,208 @@
+"""Does what the plan says: one pass over the source, one file written. Decides nothing.
+
+The streams of the source run through lanes (lanes.py) in file order; memory does not grow with length. Decoding and
+encoding are apart in each lane, so that they can be put into threads with bounded queues.
+"""
+
+import base64
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import AttachmentStream, Disposition, Stream
+from av.subtitles.stream import SubtitleStream
+from av.video.stream import VideoStream
+
+from dmc.convert import encoders, tags
+from dmc.convert.facts import MediaFacts, StreamFacts
+from dmc.convert.lanes import CopyLane, Lane, Made, SoundLane, TextLane, VideoLane
+from dmc.convert.limits import Limits
+from dmc.convert.media import AnyPacket, Decoder, ReadLog, create_media, open_media, packets, reason_of
+from dmc.convert.plan import Plan, StreamPlan
+from dmc.convert.recipes import CONTAINERS, Container
+from dmc.errors import Cancelled, DiskFull, DmcError, Unsupported
+
+Tick = Callable[[Fraction], None]
+Stop = Callable[[], bool]
+
+
+@dataclass(slots=True)
+class Transcoded:
+    """What was done: per stream of the source, and what went wrong while reading it. `targets`: source index → result index."""
+
+    made: dict[int, Made] = field(default_factory=dict)
+    targets: dict[int, int] = field(default_factory=dict)
+    read: ReadLog = field(default_factory=ReadLog)
+    shift: Fraction = Fraction(0)
+
+
+def transcode(source: Path, target: Path, facts: MediaFacts, plan: Plan, limits: Limits, tick: Tick, stop: Stop, label: str) -> Transcoded:
+    """Write `target` from `source` as `plan` says; `tick` hears how far it is in seconds, `stop` is asked at every packet.
+
+    Raises Cancelled when stopped, DiskFull, TooLarge, or Unsupported when the container refuses what the plan put into it.
+    """
+    container = CONTAINERS[plan.container]
+    with open_media(source, limits, label) as media:
+        covers = _read_covers(source, plan, limits, label)
+        out = create_media(target, container.muxer, dict(container.options))
+        run = _Run(media, out, facts, plan, container, limits, label)
+        try:
+            run.prepare(covers)
+            run.flow(tick, stop)
+        except (FFmpegError, OSError, ValueError) as problem:
+            raise _explained(problem, container) from problem
+        finally:
+            out.close()
+        return run.done
+
+
+def _read_covers(source: Path, plan: Plan, limits: Limits, label: str) -> dict[int, bytes]:
+    """The bytes of the covers that are kept; attachments and tags are written with the header, before any packet."""
+    wanted = {s.index for s in plan.streams if s.cover and s.action == "copy"}
+    found: dict[int, bytes] = {}
+    if not wanted:
+        return found
+    with open_media(source, limits, label) as media:
+        for packet in packets(media, [s for s in media.streams if s.index in wanted]):
+            found.setdefault(packet.stream_index, bytes(packet))
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def _explained(problem: Exception, container: Container) -> Exception:
+    if isinstance(problem, DmcError):
+        return problem
+    if isinstance(problem, OSError) and problem.errno in (28, 122, 27):
+        return DiskFull("writing the result: the disk is full, or the result is larger than the limits allow.", "Free some space.")
+    return Unsupported(
+        f"{container.title} refuses what the source holds: {reason_of(problem)}.", "Choose another conversion type or container."
+    )
+
+
+class _Run:
+    """One pass: the lanes of all streams that come along."""
+
+    def __init__(
+        self, media: InputContainer, out: OutputContainer, facts: MediaFacts, plan: Plan, container: Container, limits: Limits, label: str
+    ) -> None:
+        self.done = Transcoded(shift=_shift_of(facts))
+        self._media = media
+        self._out = out
+        self._facts = facts
+        self._plan = plan
+        self._container = container
+        self._limits = limits
+        self._label = label
+        self._lanes: dict[int, Lane] = {}
+        self._pending: list[tuple[Stream, bytes]] = []
+
+    def prepare(self, covers: dict[int, bytes]) -> None:
+        """Add every stream of the result, then its tags and chapters."""
+        kept = [(plan, self._media.streams[plan.index]) for plan in self._plan.streams if plan.action != "drop"]
+        beside = [(plan, source) for plan, source in kept if plan.cover or isinstance(source, AttachmentStream)]
+        for plan, source in kept:
+            if (plan, source) not in beside:
+                self._add(source, plan)
+        for plan, source in beside:  # Last, since demuxers list covers and attachments after the tracks.
+            if isinstance(source, AttachmentStream):
+                self._add_attachment(source)
+            else:
+                self._add_cover(source, plan, covers.get(plan.index))
+        tags.write_file_tags(self._out, self._facts, self._container)
+        chapters = tags.chapters_for(self._facts, self.done.shift)
+        if chapters:
+            self._out.set_chapters(chapters)
+
+    def _add(self, source: Stream, plan: StreamPlan) -> None:
+        target, lane = self._lane(source, plan)
+        facts = self._facts.streams[plan.index]
+        target.disposition = Disposition(sum(Disposition[name] for name in facts.dispositions))
+        target.metadata.update(tags.stream_tags(facts))
+        self._lanes[source.index] = lane
+        self.done.made[source.index] = lane.made
+        self.done.targets[source.index] = target.index
+
+    def _lane(self, source: Stream, plan: StreamPlan) -> tuple[Stream, Lane]:
+        shift = self.done.shift
+        if plan.video is not None:
+            pictures = encoders.add_video(self._out, plan.video, source.time_base, self._limits)
+            return pictures, VideoLane(Decoder(source, self._label), pictures, plan.video, self._mux, shift)
+        if plan.sound is not None:
+            sound = encoders.add_sound(self._out, plan.sound)
+            return sound, SoundLane(Decoder(source, self._label), sound, self._mux, shift)
+        if plan.text is not None and isinstance(source, SubtitleStream):
+            source.codec_context.open(strict=False)
+            text = encoders.add_text(self._out, plan.text, source.codec_context.subtitle_header)
+            return text, TextLane(source, text, self._mux, shift)
+        copied = self._out.add_stream_from_template(source, opaque=True)
+        return copied, CopyLane(source, copied, self._mux, shift)
+
+    def _add_attachment(self, source: AttachmentStream) -> None:
+        target = self._out.add_attachment(
+            source.name or f"attachment-{source.index}", source.mimetype or "application/octet-stream", source.data
+        )
+        self.done.targets[source.index] = target.index
+
+    def _add_cover(self, source: Stream, plan: StreamPlan, data: bytes | None) -> None:
+        facts = self._facts.streams[plan.index]
+        if data is None:
+            return
+        if self._container.cover == "attachment":
+            ending, mime = ("png", "image/png") if plan.codec == "png" else ("jpg", "image/jpeg")
+            target = self._out.add_attachment(f"cover-{plan.index}.{ending}", mime, data)
+            self.done.targets[plan.index] = target.index
+        elif self._container.cover == "stream" and isinstance(source, VideoStream):
+            stream = self._out.add_stream_from_template(source, opaque=True)
+            stream.disposition = Disposition.attached_pic
+            stream.metadata.update(tags.stream_tags(facts))
+            self._pending.append((stream, data))
+            self.done.targets[plan.index] = stream.index
+        elif self._container.cover == "tag":
+            self._out.metadata["METADATA_BLOCK_PICTURE"] = picture_block(facts, data)
+            self.done.targets[plan.index] = len(self._lanes)
+
+    def flow(self, tick: Tick, stop: Stop) -> None:
+        """Every packet through its lane, then what the lanes held back."""
+        for stream, data in self._pending:
+            self._mux_cover(stream, data)
+        wanted = [s for s in self._media.streams if s.index in self._lanes]
+        for packet in packets(self._media, wanted, self.done.read):
+            if stop():
+                raise Cancelled()
+            reached = self._lanes[packet.stream_index].feed(packet)
+            if reached is not None:
+                tick(reached)
+        for lane in self._lanes.values():
+            lane.finish()
+        self._out.start_encoding()  # Writes the header even if no stream had a packet.
+
+    def _mux_cover(self, stream: Stream, data: bytes) -> None:
+        packet = Packet(data)
+        packet.stream, packet.time_base = stream, Fraction(1, 1000)
+        packet.pts = packet.dts = 0
+        packet.is_keyframe = True
+        self._mux(packet)
+
+    def _mux(self, packet: AnyPacket) -> None:
+        self._out.mux_one(packet)
+
+
+def _shift_of(facts: MediaFacts) -> Fraction:
+    """How far the source's clock is ahead of 0, in seconds."""
+    return Fraction(round((facts.start_s or 0.0) * 1_000_000), 1_000_000)
+
+
+def picture_block(facts: StreamFacts, data: bytes) -> str:
+    """A cover as Vorbis comments hold it: FLAC's picture block in base64. Source: RFC 9639 section 8.8."""
+    mime = b"image/png" if facts.codec == "png" else b"image/jpeg"
+    front_cover = 3
+    words = (facts.tags.get("title") or "").encode()
+    head = struct.pack(">II", front_cover, len(mime)) + mime + struct.pack(">I", len(words)) + words
+    sizes = struct.pack(">IIIII", facts.width or 0, facts.height or 0, 24, 0, len(data))
+    return base64.b64encode(head + sizes + data).decode("ascii")

@@ -1,0 +1,192 @@
+"""Is the result right? Decodes all of it and compares it with what really decoded from the source.
+
+Checked are: every stream that was planned is there, in the codec that was planned; not one picture more or less; sound as long
+as it was; starts and ends of the streams against each other, within one frame; no decode error that the source had not.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+
+from dmc.convert.facts import MediaFacts
+from dmc.convert.lanes import Made
+from dmc.convert.limits import Limits
+from dmc.convert.media import Decoder, Span, open_media, packets
+from dmc.convert.plan import Plan, StreamPlan
+from dmc.convert.probe import probe
+from dmc.convert.receipt import Verification
+from dmc.convert.transcode import Transcoded
+from dmc.errors import Cancelled, DmcError, VerificationFailed
+from dmc.files import sha512_of
+
+SOUND_FRAME = Fraction(1, 20)
+"""Seconds; the frame of most sound codecs, with its padding, is shorter. At low sample rates it is longer, see `_frame_of`."""
+
+ROUNDING = Fraction(2, 1000)
+"""Seconds; containers with a clock of milliseconds round twice."""
+
+ENCODED_AS = {"libx264": "h264", "libx265": "hevc", "libopus": "opus", "libmp3lame": "mp3", "aac": "aac"}
+
+
+Tick = Callable[[Fraction], None]
+Track = tuple[StreamPlan, Made, Span]
+
+
+def decode_all(path: Path, limits: Limits, wanted: set[int], tick: Tick | None = None) -> dict[int, Span]:
+    """Decode the tracks of `path` that are `wanted` to the end; what came out of each, by index."""
+    with open_media(path, limits) as media:
+        tracks = [s for s in media.streams if s.type in ("video", "audio") and s.index in wanted]
+        decoders = {s.index: Decoder(s) for s in tracks}
+        for packet in packets(media, tracks):
+            decoder = decoders[packet.stream_index]
+            if decoder.decode(packet) and tick is not None and decoder.span.last is not None:
+                tick(decoder.span.last)
+        for decoder in decoders.values():
+            decoder.decode(None)
+        return {index: decoder.span for index, decoder in decoders.items()}
+
+
+def verify(source: Path, target: Path, done: Transcoded, plan: Plan, limits: Limits, tick: Tick) -> tuple[Verification, MediaFacts]:
+    """Check `target`; raises VerificationFailed with the first thing that is wrong."""
+    began = time.monotonic()
+    try:
+        after = probe(target, limits, "the result")
+        found = decode_all(target, limits, set(done.targets.values()), tick)
+    except Cancelled:
+        raise
+    except DmcError as problem:
+        raise VerificationFailed(f"the result cannot be read back: {problem.message}", "The original was kept.") from problem
+    _check_streams(plan, done, after)
+    tracks = [(p, done.made[p.index], found.get(done.targets[p.index], Span())) for p in plan.streams if _is_track(p, done)]
+    for stream, _made, span in tracks:
+        if span.frames == 0:
+            raise _wrong(f"nothing decodes from {stream.type} stream {stream.index}")
+    _check_errors(source, limits, tracks)
+    for track in tracks:
+        _check_count(*track)
+    drift = _check_times(tracks)
+    return _summary(tracks, drift, target, time.monotonic() - began), after
+
+
+def _is_track(stream: StreamPlan, done: Transcoded) -> bool:
+    return stream.index in done.made and stream.type in ("video", "audio")
+
+
+def _wrong(what: str) -> VerificationFailed:
+    return VerificationFailed(
+        f"the result did not pass its checks: {what}.", "The original was kept; please report this, with the receipt of dmc probe."
+    )
+
+
+def _check_streams(plan: Plan, done: Transcoded, after: MediaFacts) -> None:
+    """Is every planned stream there, as what was planned?"""
+    for stream in plan.streams:
+        if stream.index not in done.targets:
+            continue
+        index = done.targets[stream.index]
+        if index >= len(after.streams):
+            raise _wrong(f"{stream.type} stream {stream.index} is missing")
+        there = after.streams[index]
+        wanted = _codec_of(stream)
+        if wanted is not None and there.codec != wanted:
+            raise _wrong(f"{stream.type} stream {stream.index} is {there.codec}, not {wanted}")
+
+
+def _codec_of(stream: StreamPlan) -> str | None:
+    if stream.video is not None:
+        return ENCODED_AS[stream.video.encoder]
+    if stream.sound is not None:
+        return ENCODED_AS[stream.sound.encoder]
+    return stream.text or stream.codec
+
+
+def _check_errors(source: Path, limits: Limits, tracks: list[Track]) -> None:
+    """Decode errors in the result are right only in copied streams, and only as many as the source has."""
+    faulty = [(stream, made, span) for stream, made, span in tracks if span.errors]
+    for stream, made, span in faulty:
+        if not made.copied:
+            raise _wrong(f"{span.errors} packets of {stream.type} stream {stream.index} do not decode ({span.first_error})")
+    if not faulty:
+        return
+    before = decode_all(source, limits, {stream.index for stream, _made, _span in faulty})
+    for stream, made, span in faulty:
+        known = before[stream.index]
+        if span.errors > known.errors:
+            raise _wrong(f"{span.errors} packets of {stream.type} stream {stream.index} do not decode, {known.errors} in the source")
+        made.span.errors, made.span.first_error = known.errors, known.first_error
+
+
+def _check_count(stream: StreamPlan, made: Made, span: Span) -> None:
+    """As many pictures as were written, as much sound as there was, as many packets as were copied."""
+    if made.copied:
+        if span.packets != made.written:
+            raise _wrong(f"{made.written} packets of stream {stream.index} were copied, {span.packets} are there")
+        return
+    if stream.type == "video":
+        if not made.written == span.frames == made.span.frames:
+            raise _wrong(
+                f"{made.span.frames} pictures of stream {stream.index} were decoded, {made.written} written, {span.frames} are there"
+            )
+        return
+    if abs(span.seconds - made.span.seconds) > _frame_of(made.span, span):
+        raise _wrong(f"sound stream {stream.index} lasted {float(made.span.seconds):.3f} s, now {float(span.seconds):.3f} s")
+
+
+def _check_times(tracks: list[Track]) -> Fraction:
+    """Start and end of every track against the first one, before and after; returns the largest difference in seconds."""
+    largest = Fraction(0)
+    timed = [(p, made, span) for p, made, span in tracks if made.span.start is not None and span.start is not None]
+    timed.sort(key=lambda track: track[0].type != "video")
+    if not timed:
+        return largest
+    _first, made0, span0 = timed[0]
+    origin = (span0.start or 0) - (made0.span.start or 0)
+    for stream, made, span in timed:
+        moved = [(span.start or 0) - (made.span.start or 0) - origin, _end(stream, span) - _end(stream, made.span) - origin]
+        drift = max(abs(m) for m in moved)
+        if drift > _allowed(stream, made.span, span):
+            raise _wrong(f"{stream.type} stream {stream.index} moved by {1000 * float(drift):.0f} ms against the others")
+        largest = max(largest, drift)
+    return largest
+
+
+def _end(stream: StreamPlan, span: Span) -> Fraction:
+    """Where a track ends: for pictures the start of the last one, since containers disagree about how long that is shown."""
+    return (span.last if stream.type == "video" else span.end) or Fraction(0)
+
+
+def _allowed(stream: StreamPlan, before: Span, after: Span) -> Fraction:
+    if stream.type == "audio":
+        return _frame_of(before, after) + ROUNDING
+    pictures = before.frames or before.packets
+    return max(ROUNDING, before.seconds / pictures if pictures else Fraction(0)) + ROUNDING
+
+
+def _frame_of(before: Span, after: Span) -> Fraction:
+    """The longer of the sound frames of source and result, in seconds."""
+    lengths = [Fraction(s.samples, s.sample_rate * s.frames) for s in (before, after) if s.sample_rate and s.frames]
+    return max([SOUND_FRAME, *lengths])
+
+
+def _summary(tracks: list[Track], drift: Fraction, target: Path, took_s: float) -> Verification:
+    """What was counted: pictures if there are any, else frames of sound."""
+    kind = "video" if any(p.type == "video" for p, _made, _span in tracks) else "audio"
+    main = [(made, span) for p, made, span in tracks if p.type == kind]
+    decoded = sum(span.frames for _made, span in main)
+    copied = all(made.copied for made, _span in main)
+    return Verification(
+        passed=True,
+        decoded_frames=decoded,
+        decoded_s=_longest(span for _p, _made, span in tracks),
+        source_frames=decoded if copied else sum(made.span.frames for made, _span in main),
+        source_s=_longest(made.span for _p, made, _span in tracks),
+        drift_s=float(drift),
+        errors_in_source=sum(made.span.errors for _p, made, _span in tracks),
+        sha512=sha512_of(target),
+        took_s=took_s,
+    )
+
+
+def _longest(spans: Iterable[Span]) -> float:
+    return max((float(span.seconds) for span in spans), default=0.0)
