@@ -23,14 +23,15 @@ from pydantic import BaseModel
 from dmc.convert import sandbox
 from dmc.convert.conversation import PROGRESS_EVERY_S
 from dmc.convert.limits import Limits
+from dmc.convert.progress import OnProgress
 from dmc.convert.wire import LINE_LIMIT, Order, decode_order, encode
 from dmc.errors import Broken, DmcError, StillBroken, TooLarge, Unavailable
 from dmc.files import translate
 from dmc.jobs import ErrorNote, Job, Progress, Report
 from dmc.log import Log, start_logging
 
-Engine = Callable[[Job, Limits, Callable[[Progress], None]], Report]
-"""Turns an original into a result; raises DmcError, or reports."""
+Engine = Callable[[Job, Limits, OnProgress], Report]
+"""Turns an original into a result; raises DmcError, or reports. It tells how far it is: fraction, speed, seconds to go."""
 
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 _PR_SET_PDEATHSIG = 1
@@ -81,7 +82,7 @@ def main(channel: int, server_pid: int | None) -> int:
 def run(engine: Engine, job: Job, limits: Limits, on_progress: Callable[[Progress], None]) -> Report:
     """`engine` on `job`, every error turned into a report: the last line of defence of this room."""
     try:
-        return engine(job, limits, on_progress)
+        return engine(job, limits, lambda fraction, speed, eta_s: on_progress(_progress(job, fraction, speed, eta_s)))
     except MemoryError:
         problem: DmcError = TooLarge("converting it needs more memory than one worker may use.", "Raise the limit memory_bytes.")
     except DmcError as refused:
@@ -93,6 +94,10 @@ def run(engine: Engine, job: Job, limits: Limits, on_progress: Callable[[Progres
         Log("convert").fault("engine_failed", item=job.item_id)
         problem = StillBroken(f"the engine failed with {type(unforeseen).__name__}.", "The item's log holds the details.")
     return _report_of(job, problem)
+
+
+def _progress(job: Job, fraction: float, speed: float | None, eta_s: float | None) -> Progress:
+    return Progress(item_id=job.item_id, attempt=job.attempt, worker_pid=os.getpid(), fraction=fraction, speed=speed, eta_s=eta_s)
 
 
 def load(entry: str) -> Any:

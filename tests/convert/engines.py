@@ -14,10 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dmc.convert.limits import Limits
+from dmc.convert.progress import OnProgress
 from dmc.errors import DiskFull, NotMedia
 from dmc.jobs import Job, Progress, Report, ResultFacts
-
-Tell = Callable[[Progress], None]
 
 
 class _Bomb:
@@ -34,106 +33,110 @@ def progress(job: Job, fraction: float) -> Progress:
     return Progress(item_id=job.item_id, attempt=job.attempt, worker_pid=os.getpid(), fraction=fraction)
 
 
+def _tell_nobody(fraction: float, speed: float | None, eta_s: float | None) -> None:
+    pass
+
+
 def finished(job: Job, name: str = "result.txt") -> Report:
     made = Path(job.out_dir, name).read_bytes()
     facts = ResultFacts(file_name=name, file_size=len(made), sha512_checksum=hashlib.sha512(made).hexdigest())
     return Report(item_id=job.item_id, attempt=job.attempt, kind="converted", result=facts)
 
 
-def copies(job: Job, limits: Limits, tell: Tell) -> Report:
+def copies(job: Job, limits: Limits, tell: OnProgress) -> Report:
     """The one that does its work."""
-    tell(progress(job, 0.5))
+    tell(0.5, None, None)
     Path(job.out_dir, "result.txt").write_bytes(Path(job.original).read_bytes())
     return finished(job)
 
 
-def skips(job: Job, limits: Limits, tell: Tell) -> Report:
+def skips(job: Job, limits: Limits, tell: OnProgress) -> Report:
     return Report(item_id=job.item_id, attempt=job.attempt, kind="skipped", reason="already so")
 
 
-def refuses(job: Job, limits: Limits, tell: Tell) -> Report:
+def refuses(job: Job, limits: Limits, tell: OnProgress) -> Report:
     raise NotMedia("this is a shopping list.", "Convert a film.")
 
 
-def finds_the_disk_full(job: Job, limits: Limits, tell: Tell) -> Report:
+def finds_the_disk_full(job: Job, limits: Limits, tell: OnProgress) -> Report:
     raise DiskFull("no room.")
 
 
-def raises(job: Job, limits: Limits, tell: Tell) -> Report:
+def raises(job: Job, limits: Limits, tell: OnProgress) -> Report:
     raise ZeroDivisionError("on purpose")
 
 
-def exits_at_once(job: Job, limits: Limits, tell: Tell) -> Report:
+def exits_at_once(job: Job, limits: Limits, tell: OnProgress) -> Report:
     os._exit(3)
 
 
-def exits_politely(job: Job, limits: Limits, tell: Tell) -> Report:
+def exits_politely(job: Job, limits: Limits, tell: OnProgress) -> Report:
     sys.exit(0)
 
 
-def kills_itself(job: Job, limits: Limits, tell: Tell) -> Report:
+def kills_itself(job: Job, limits: Limits, tell: OnProgress) -> Report:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-def crashes_natively(job: Job, limits: Limits, tell: Tell) -> Report:
+def crashes_natively(job: Job, limits: Limits, tell: OnProgress) -> Report:
     faulthandler._sigsegv()
     raise AssertionError
 
 
-def sleeps_for_ever(job: Job, limits: Limits, tell: Tell) -> Report:
+def sleeps_for_ever(job: Job, limits: Limits, tell: OnProgress) -> Report:
     Path(job.out_dir, "half").write_bytes(b"half a result")
-    tell(progress(job, 0.1))
+    tell(0.1, None, None)
     while True:
         time.sleep(3600)
 
 
-def holds_the_interpreter(job: Job, limits: Limits, tell: Tell) -> Report:
+def holds_the_interpreter(job: Job, limits: Limits, tell: OnProgress) -> Report:
     ctypes.PyDLL(None).sleep(3600)  # never lets go of Python's own lock
     raise AssertionError
 
 
-def goes_backwards(job: Job, limits: Limits, tell: Tell) -> Report:
+def goes_backwards(job: Job, limits: Limits, tell: OnProgress) -> Report:
     Path(job.out_dir, "result.txt").write_bytes(b"x")
     for step in range(40):
-        tell(progress(job, (step % 7) / 7 * 1.5))
+        tell((step % 7) / 7 * 1.5, None, None)
         time.sleep(0.02)
     return finished(job)
 
 
-def reports_two_ends(job: Job, limits: Limits, tell: Tell) -> Report:
+def reports_two_ends(job: Job, limits: Limits, tell: OnProgress) -> Report:
     line = json.dumps({"report": skips(job, limits, tell).model_dump()})
     _say(f"{line}\n{line}\n".encode())
     return skips(job, limits, tell)
 
 
-def writes_rubbish(job: Job, limits: Limits, tell: Tell) -> Report:
+def writes_rubbish(job: Job, limits: Limits, tell: OnProgress) -> Report:
     _say(b"\x80\x04\x95 this is no JSON\n")
-    return sleeps_for_ever(job, limits, lambda _: None)
+    return sleeps_for_ever(job, limits, _tell_nobody)
 
 
-def sends_a_pickle(job: Job, limits: Limits, tell: Tell) -> Report:
+def sends_a_pickle(job: Job, limits: Limits, tell: OnProgress) -> Report:
     _say(pickle.dumps(_Bomb(f"{job.log_file}.pwned")) + b"\n")
-    return sleeps_for_ever(job, limits, lambda _: None)
+    return sleeps_for_ever(job, limits, _tell_nobody)
 
 
-def floods_with_progress(job: Job, limits: Limits, tell: Tell) -> Report:
+def floods_with_progress(job: Job, limits: Limits, tell: OnProgress) -> Report:
     line = json.dumps({"progress": progress(job, 0.5).model_dump()}).encode() + b"\n"
     while True:
         _say(line * 1000)
 
 
-def floods_without_lines(job: Job, limits: Limits, tell: Tell) -> Report:
+def floods_without_lines(job: Job, limits: Limits, tell: OnProgress) -> Report:
     while True:
         _say(b"x" * 100_000)
 
 
-def sends_not_a_number(job: Job, limits: Limits, tell: Tell) -> Report:
+def sends_not_a_number(job: Job, limits: Limits, tell: OnProgress) -> Report:
     _say(json.dumps({"progress": {**progress(job, 0.5).model_dump(), "fraction": float("nan")}}).encode() + b"\n")
-    return sleeps_for_ever(job, limits, lambda _: None)
+    return sleeps_for_ever(job, limits, _tell_nobody)
 
 
-def speaks_for_another_item(job: Job, limits: Limits, tell: Tell) -> Report:
+def speaks_for_another_item(job: Job, limits: Limits, tell: OnProgress) -> Report:
     return finished_elsewhere(job)
 
 
@@ -142,27 +145,27 @@ def finished_elsewhere(job: Job) -> Report:
     return finished(job).model_copy(update={"item_id": "another"})
 
 
-def claims_a_result(job: Job, limits: Limits, tell: Tell) -> Report:
+def claims_a_result(job: Job, limits: Limits, tell: OnProgress) -> Report:
     facts = ResultFacts(file_name="result.txt", file_size=5, sha512_checksum="0" * 128)
     return Report(item_id=job.item_id, attempt=job.attempt, kind="converted", result=facts)
 
 
-def points_outside(job: Job, limits: Limits, tell: Tell) -> Report:
+def points_outside(job: Job, limits: Limits, tell: OnProgress) -> Report:
     facts = ResultFacts(file_name="../original.bin", file_size=job.file_size, sha512_checksum="0" * 128)
     return Report(item_id=job.item_id, attempt=job.attempt, kind="converted", result=facts)
 
 
-def links_to_the_original(job: Job, limits: Limits, tell: Tell) -> Report:
+def links_to_the_original(job: Job, limits: Limits, tell: OnProgress) -> Report:
     Path(job.out_dir, "result.txt").symlink_to(job.original)
     return finished(job)
 
 
-def hard_links_the_original(job: Job, limits: Limits, tell: Tell) -> Report:
+def hard_links_the_original(job: Job, limits: Limits, tell: OnProgress) -> Report:
     os.link(job.original, Path(job.out_dir, "result.txt"))
     return finished(job)
 
 
-def leaves_a_child_behind(job: Job, limits: Limits, tell: Tell) -> Report:
+def leaves_a_child_behind(job: Job, limits: Limits, tell: OnProgress) -> Report:
     """Its grandchild would go on writing into out/ for ever, in a session of its own."""
     if os.fork() == 0:
         os.setsid()
@@ -177,42 +180,42 @@ def leaves_a_child_behind(job: Job, limits: Limits, tell: Tell) -> Report:
     return skips(job, limits, tell)
 
 
-def lingers_after_its_report(job: Job, limits: Limits, tell: Tell) -> Report:
+def lingers_after_its_report(job: Job, limits: Limits, tell: OnProgress) -> Report:
     _say(json.dumps({"report": skips(job, limits, tell).model_dump()}).encode() + b"\n")
-    return sleeps_for_ever(job, limits, lambda _: None)
+    return sleeps_for_ever(job, limits, _tell_nobody)
 
 
-def hangs_up(job: Job, limits: Limits, tell: Tell) -> Report:
+def hangs_up(job: Job, limits: Limits, tell: OnProgress) -> Report:
     """Closes its end of the channel and goes on."""
     os.close(channel())
     time.sleep(3600)
     raise AssertionError
 
 
-def eats_memory(job: Job, limits: Limits, tell: Tell) -> Report:
+def eats_memory(job: Job, limits: Limits, tell: OnProgress) -> Report:
     hoard = []
     while True:
         hoard.append(bytearray(64 << 20))
 
 
-def grows_a_file(job: Job, limits: Limits, tell: Tell) -> Report:
+def grows_a_file(job: Job, limits: Limits, tell: OnProgress) -> Report:
     with Path(job.out_dir, "result.txt").open("wb") as file:
         while True:
             file.write(bytes(1 << 20))
 
 
-def opens_everything(job: Job, limits: Limits, tell: Tell) -> Report:
+def opens_everything(job: Job, limits: Limits, tell: OnProgress) -> Report:
     held = []
     while True:
         held.append(open(job.original, "rb"))  # noqa: SIM115
 
 
-def burns_processor_time(job: Job, limits: Limits, tell: Tell) -> Report:
+def burns_processor_time(job: Job, limits: Limits, tell: OnProgress) -> Report:
     while True:
         pass
 
 
-def ignores_every_signal(job: Job, limits: Limits, tell: Tell) -> Report:
+def ignores_every_signal(job: Job, limits: Limits, tell: OnProgress) -> Report:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         try:
             signal.signal(number, signal.SIG_IGN)

@@ -100,7 +100,7 @@ def test_the_death_of_the_fork_server_ends_its_jobs_and_the_next_one_runs(tmp_pa
             ("one", "crashed", "WorkerDied"),
             ("two", "crashed", "WorkerDied"),
         }
-        assert not any(is_alive(pid) for pid in pids)
+        assert _until(lambda: not any(is_alive(pid) for pid in pids))
         pool.submit(a_job(tmp_path, "three"))
         (said,) = progresses(pool, 1)
         assert said.item_id == "three"
