@@ -8,7 +8,7 @@ must not be acted upon while a power cut could still take it back.
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -94,8 +94,10 @@ class Document(Reader):
 
     # --- Changing --------------------------------------------------------------------------------------------------
 
-    def commit(self, edits: Sequence[Edit]) -> int:
+    def commit(self, edits: Sequence[Edit], guard: Callable[[], None] | None = None) -> int:
         """Make all of `edits` in one durable line, or none; returns the sequence number.
+
+        `guard` is called under the lock right before; what it raises refuses the change.
 
         Raises Conflict (nothing written), DiskFull (taken back), Locked, and DiskFault, after which it is unknown whether the change
         will be there after a restart, and this object refuses everything.
@@ -109,6 +111,8 @@ class Document(Reader):
             if self._needs_mending or not self._tail.is_known:
                 self._recover()
             self._check_versions(edits)
+            if guard is not None:
+                guard()
             seq = self.seq + 1
             self._append(encode_change(seq, self._tail.crc, edits), may_use_reserve=all(edit.expected_version for edit in edits))
             self._table.apply(seq, [(edit.id, _entry(edit)) for edit in edits])

@@ -59,6 +59,11 @@ class Reader:
         self._check()
         return self._table.find(prefix, limit)
 
+    def newest_id(self) -> str | None:
+        """The largest id; None in an empty document."""
+        self._check()
+        return self._table.newest()
+
     def changes_since(self, seq: int) -> list[tuple[int, str, Entry | None]] | None:
         """What changed after `seq`, in order; None if that is no longer known.
 

@@ -65,6 +65,11 @@ class Table:
                         found.append(key)
         return sorted(found)[:limit]
 
+    def newest(self) -> str | None:
+        """The largest id."""
+        with self._lock:
+            return max((ids[-1] for ids in self._ids.values() if ids), default=None)
+
     def changes_since(self, seq: int) -> list[tuple[int, str, Entry | None]] | None:
         """The changes after `seq` in order; None if they are not remembered that far back."""
         with self._lock:

@@ -6,16 +6,18 @@ Law (each line is a contract test run on every variant):
 3. A put carries the whole record, one version above the expected one, and only allowed transitions (items.py).
 4. `select` is sorted by item id, which is the order of creation; pages follow each other by `after` without gaps or twins.
 5. A reader never sees a torn record and never waits for a writer.
-6. `changes_since(seq)` tells every change after `seq` in order, or None if it no longer can: then read everything anew.
+6. `changes_since(seq)` tells, in order, the newest state of everything that changed after `seq`, or None if it no longer can: then
+   read everything anew. Of several changes that another process made to one item only the last may be told.
 7. `watch` returns as soon as a change of anybody (also another process) is visible, or at its timeout.
 8. Safe under many threads; several processes may have the same ledger open.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dmc.items import Item, Status
+from dmc.errors import WrongStatus
+from dmc.items import TRANSITIONS, Item, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ class Delete:
 
 
 Op = Put | Delete
+
+Guard = Callable[[], None]
+"""Called under the ledger's lock right before a change is written; what it raises refuses the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,23 @@ class Ledger(Protocol):
         """Number of items per status; every status is a key."""
         ...
 
-    def change(self, ops: Sequence[Op]) -> int:
+    def newest_id(self) -> str | None:
+        """The largest item id; None in an empty ledger."""
+        ...
+
+    def with_key(self, client_id: str, idempotency_key: str) -> Item | None:
+        """The newest item that this client admitted under this key."""
+        ...
+
+    def wished(self) -> list[Item]:
+        """Every item that a wish was left in."""
+        ...
+
+    def acknowledged(self, before: str, limit: int = 200) -> list[Item]:
+        """Up to `limit` finished items that were acknowledged before a time (RFC 3339 UTC, as `clock.rfc3339` writes it)."""
+        ...
+
+    def change(self, ops: Sequence[Op], guard: Guard | None = None) -> int:
         """Apply all ops or none; returns the sequence number. Raises Conflict, WrongStatus, DiskFull, DiskFault, Locked."""
         ...
 
@@ -107,3 +128,12 @@ class Ledger(Protocol):
     def verify(self) -> LedgerReport: ...
 
     def close(self) -> None: ...
+
+
+def check_op(status: Status | None, op: Op) -> None:
+    """Raise WrongStatus for a change from `status` (None: no record) that items.py does not allow, ValueError for a wrong version."""
+    to = op.item.status if isinstance(op, Put) else None
+    if isinstance(op, Put) and op.item.version != op.expected_version + 1:
+        raise ValueError(f"a put of {op.item_id} carries version {op.item.version}, not {op.expected_version + 1}")
+    if status != to and (status, to) not in TRANSITIONS:
+        raise WrongStatus(f"an item cannot go from {status or 'nothing'} to {to or 'nothing'}.")

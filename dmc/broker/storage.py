@@ -9,6 +9,7 @@ Law (each line is a contract test run on every variant):
 5. `sweep` moves what does not belong to quarantine and never deletes it.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -80,8 +81,16 @@ class Storage(Protocol):
 
     def remove(self, item_id: str) -> None: ...
 
-    def places(self) -> list[Found]:
-        """Every item folder in the four places."""
+    def places(self, among: Collection[Place] = tuple(Place)) -> list[Found]:
+        """Every item folder in these places."""
+        ...
+
+    def touched_at(self, item_id: str) -> float | None:
+        """When something in the item's folder was last written, in seconds since the epoch; None if there is no folder."""
+        ...
+
+    def set_aside(self, item_id: str) -> None:
+        """Move the item's folder to quarantine/."""
         ...
 
     def sync_places(self) -> None:
@@ -89,7 +98,7 @@ class Storage(Protocol):
         ...
 
     def sweep(self) -> list[str]:
-        """Move foreign files and folders to quarantine/; returns what was moved, in words."""
+        """Move foreign files and folders to quarantine/, drop leftover temporary files of live items; returns what was moved."""
         ...
 
     def free_bytes(self) -> int: ...

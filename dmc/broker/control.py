@@ -1,0 +1,99 @@
+"""What the broker and everybody else say to each other besides the ledger: the wished mode, the heartbeat, the epoch.
+
+`broker.mode` is what an operator asked for (durable: it outlives the broker). `broker.json` is what the broker tells about
+itself, at most twice a second and unsynced. `broker.epoch` names the newest broker: an older one, whose lock file somebody
+deleted, finds another name there and stops before its next change.
+"""
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from dmc.clock import Clock, rfc3339
+from dmc.conversions import did_you_mean
+from dmc.errors import Locked, UsageFault
+from dmc.files import Disk, translate, write_durably, write_loosely
+
+BEAT_EVERY_S = 0.5
+
+
+class Mode(StrEnum):
+    """run: convert · pause: begin nothing, put back what runs · drain: begin nothing, finish what runs."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The broker's last sign of life."""
+
+    mode: str
+    pid: int
+    broker_epoch: str
+    beat_at: datetime
+
+
+class Control:
+    """The three files in a data folder; see the top of this file. Any process may read them."""
+
+    def __init__(self, data: Path, disk: Disk, clock: Clock) -> None:
+        self._disk = disk
+        self._clock = clock
+        self._mode = data / "broker.mode"
+        self._state = data / "broker.json"
+        self._epoch = data / "broker.epoch"
+        self._last_beat: tuple[float, Mode] | None = None
+
+    def mode(self) -> Mode:
+        """The mode that was asked for last; run if none was."""
+        try:
+            return Mode(self._disk.read(self._mode).decode().strip())
+        except (FileNotFoundError, ValueError):
+            return Mode.RUN
+
+    def ask(self, mode: str) -> None:
+        """Ask for a mode; the broker, now or when it starts, goes by it."""
+        if mode not in set(Mode):
+            raise UsageFault(f"there is no mode {mode!r}.", did_you_mean(mode, set(Mode)))
+        try:
+            write_durably(self._disk, self._mode, mode.encode() + b"\n")
+        except OSError as problem:
+            raise translate(problem, "setting the broker's mode") from problem
+
+    def beat(self, pid: int, epoch: str, mode: Mode) -> None:
+        """Tell that the broker lives; writes only when the last time was half a second ago or the mode is another one."""
+        now = self._clock.monotonic()
+        if self._last_beat is not None and now - self._last_beat[0] < BEAT_EVERY_S and self._last_beat[1] is mode:
+            return
+        state = {"mode": mode, "pid": pid, "broker_epoch": epoch, "beat_at": rfc3339(self._clock.now())}
+        write_loosely(self._disk, self._state, json.dumps(state).encode() + b"\n")
+        self._last_beat = (now, mode)
+
+    def last_beat(self) -> Beat | None:
+        """The broker's last sign of life, of whichever process; None if there never was one."""
+        try:
+            state = json.loads(self._disk.read(self._state))
+            return Beat(state["mode"], int(state["pid"]), str(state["broker_epoch"]), datetime.fromisoformat(state["beat_at"]))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def beat_age_s(self) -> float | None:
+        """Seconds since the broker's last sign of life; None if there never was one."""
+        beat = self.last_beat()
+        return None if beat is None else max(0.0, (self._clock.now() - beat.beat_at).total_seconds())
+
+    def new_epoch(self) -> str:
+        """Make this the newest broker; returns its name."""
+        epoch = f"{rfc3339(self._clock.now())}-{secrets.token_hex(4)}"
+        write_durably(self._disk, self._epoch, epoch.encode() + b"\n")
+        return epoch
+
+    def check_epoch(self, epoch: str) -> None:
+        """Raise Locked if a newer broker works here."""
+        if self._disk.read(self._epoch).decode().strip() != epoch:
+            raise Locked("a newer broker works on this data folder; this one stops.", "Was broker.lock deleted? Run one broker only.")

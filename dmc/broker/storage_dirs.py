@@ -1,0 +1,236 @@
+"""Item folders on one file system: incoming/, to_do/, in_progress/, finished/ and, for what does not belong, quarantine/.
+
+All disk access goes through the Disk seam, but for the bytes of originals and results, which server and workers write
+themselves. It knows no statuses: which folder stands where is decided by the broker.
+"""
+
+import errno
+import json
+import stat
+import uuid
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from dmc.broker.storage import Found, Place
+from dmc.errors import BadSettings, NotFound
+from dmc.files import TEMP_PREFIX, Disk, free_bytes, remove_tree, translate, write_durably
+
+OUT = "out"
+TICKET = "ticket.json"
+OUTCOME = "outcome.json"
+QUARANTINE = "quarantine"
+_LIVE = (Place.INCOMING, Place.TO_DO, Place.IN_PROGRESS)
+
+
+class StorageDirs:
+    """See the seam, storage.py. `data` is the data folder, absolute."""
+
+    def __init__(self, data: Path, disk: Disk) -> None:
+        self._data = data
+        self._disk = disk
+
+    def prepare(self) -> None:
+        """Make the folders; raises BadSettings if they do not share a file system, since moving an item must be one rename."""
+        for name in (*Place, QUARANTINE):
+            self._make(self._data / name)
+        devices = {found.st_dev for place in Place if (found := self._disk.stat(self._data / place)) is not None}
+        if len(devices) > 1:
+            raise BadSettings(
+                f"the folders in {self._data} stand on different file systems.",
+                "Put the whole data folder on one: items are moved by renaming.",
+            )
+        self._disk.sync_folder(self._data)
+
+    def arrive(self, item_id: str) -> Path:
+        folder = self._at(Place.INCOMING, item_id)
+        try:
+            self._disk.make_folder(folder)
+        except OSError as problem:
+            raise translate(problem, "making a folder for what arrives") from problem
+        return folder
+
+    def admit(self, item_id: str, file_name: str, ticket: dict[str, Any]) -> None:
+        folder = self._at(Place.INCOMING, item_id)
+        try:
+            self._disk.sync_file(folder / file_name)
+            write_durably(self._disk, folder / TICKET, _json(ticket))  # Syncs the folder too, and with it the original's name.
+            self._disk.sync_folder(folder.parent)
+        except OSError as problem:
+            raise translate(problem, "keeping what arrived") from problem
+
+    def abandon(self, item_id: str) -> None:
+        remove_tree(self._disk, self._at(Place.INCOMING, item_id))
+
+    def place_of(self, item_id: str) -> Place | None:
+        """Where the item's folder stands; looks again if it was just being moved."""
+        for _ in range(2):
+            for place in Place:
+                if self._disk.stat(self._at(place, item_id)) is not None:
+                    return place
+        return None
+
+    def folder(self, item_id: str) -> Path | None:
+        place = self.place_of(item_id)
+        return None if place is None else self._at(place, item_id)
+
+    def advance(self, item_id: str, to: Place) -> None:
+        place = self.place_of(item_id)
+        if place is None:
+            raise NotFound(f"item {item_id} has no folder.")
+        if place is not to:
+            self._disk.rename(self._at(place, item_id), self._at(to, item_id))
+
+    def empty_out(self, item_id: str) -> None:
+        out = self._folder(item_id) / OUT
+        if self._disk.stat(out) is None:
+            self._disk.make_folder(out)
+            return
+        for name in self._disk.names(out):
+            remove_tree(self._disk, out / name)
+
+    def keep_out(self, item_id: str) -> None:
+        folder = self._folder(item_id)
+        self._sync_tree(folder / OUT)
+        self._disk.sync_folder(folder)
+
+    def _sync_tree(self, path: Path) -> None:
+        found = self._disk.stat(path)
+        if found is None:
+            return
+        if not stat.S_ISDIR(found.st_mode):
+            if stat.S_ISREG(found.st_mode):
+                self._disk.sync_file(path)
+            return
+        for name in self._disk.names(path):
+            self._sync_tree(path / name)
+        self._disk.sync_folder(path)
+
+    def write_outcome(self, item_id: str, outcome: dict[str, Any]) -> None:
+        try:
+            write_durably(self._disk, self._folder(item_id) / OUTCOME, _json(outcome))
+        except OSError as problem:
+            raise translate(problem, "keeping an outcome") from problem
+
+    def read_ticket(self, item_id: str) -> dict[str, Any] | None:
+        return self._read(item_id, TICKET)
+
+    def read_outcome(self, item_id: str) -> dict[str, Any] | None:
+        return self._read(item_id, OUTCOME)
+
+    def size_of(self, item_id: str, file_name: str) -> int | None:
+        folder = self.folder(item_id)
+        found = None if folder is None else self._disk.stat(folder / file_name)
+        return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+
+    def remove(self, item_id: str) -> None:
+        place = self.place_of(item_id)
+        if place is not None:
+            remove_tree(self._disk, self._at(place, item_id))
+        # Also when nothing was there: an earlier try may have removed it and been cut before this.
+        for folder in Place if place is None else (place,):
+            self._disk.sync_folder(self._data / folder)
+
+    def places(self, among: Collection[Place] = tuple(Place)) -> list[Found]:
+        found = []
+        for place in among:
+            for name in self._disk.names(self._data / place):
+                if _is_id(name) and self._is_folder(self._at(place, name)):
+                    found.append(Found(name, place, self._disk.stat(self._at(place, name) / TICKET) is not None))
+        return found
+
+    def touched_at(self, item_id: str) -> float | None:
+        folder = self.folder(item_id)
+        found = None if folder is None else self._disk.stat(folder)
+        if folder is None or found is None:
+            return None
+        inside = [self._disk.stat(folder / name) for name in self._disk.names(folder)]
+        return max([found.st_mtime, *(one.st_mtime for one in inside if one is not None)])
+
+    def set_aside(self, item_id: str) -> None:
+        place = self.place_of(item_id)
+        if place is not None:
+            self._to_quarantine(self._at(place, item_id))
+
+    def sync_places(self) -> None:
+        for place in Place:
+            self._disk.sync_folder(self._data / place)
+
+    def sweep(self) -> list[str]:
+        moved = []
+        for place in Place:
+            for name in self._disk.names(self._data / place):
+                path = self._data / place / name
+                if _is_id(name) and self._is_folder(path):
+                    if place in _LIVE:
+                        self._drop_temps(path)
+                else:
+                    moved.append(f"{place}/{name} to {QUARANTINE}/{self._to_quarantine(path)}")
+        self._drop_temps(self._data)
+        return moved
+
+    def _drop_temps(self, folder: Path) -> None:
+        for name in self._disk.names(folder):
+            if name.startswith(TEMP_PREFIX):
+                remove_tree(self._disk, folder / name)
+
+    def free_bytes(self) -> int:
+        return free_bytes(self._data)
+
+    # --- Helpers ---------------------------------------------------------------------------------------------------
+
+    def _at(self, place: Place, item_id: str) -> Path:
+        return self._data / place / item_id
+
+    def _folder(self, item_id: str) -> Path:
+        folder = self.folder(item_id)
+        if folder is None:
+            raise NotFound(f"item {item_id} has no folder.")
+        return folder
+
+    def _is_folder(self, path: Path) -> bool:
+        found = self._disk.stat(path)
+        return found is not None and stat.S_ISDIR(found.st_mode)
+
+    def _read(self, item_id: str, name: str) -> dict[str, Any] | None:
+        """A JSON object in the item's folder; None if it is not there or cannot be read."""
+        folder = self.folder(item_id)
+        if folder is None:
+            return None
+        try:
+            found = json.loads(self._disk.read(folder / name))
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _make(self, folder: Path) -> None:
+        if self._disk.stat(folder) is None:
+            self._disk.make_folder(folder)
+
+    def _to_quarantine(self, path: Path) -> str:
+        """Move something to quarantine under its own name, or with a number if that is taken."""
+        number = 0
+        while True:
+            name = path.name if not number else f"{path.name}.{number}"
+            target = self._data / QUARANTINE / name
+            if self._disk.stat(target) is None:
+                break
+            number += 1
+        try:
+            self._disk.rename(path, target)
+        except OSError as problem:
+            if problem.errno != errno.EXDEV:
+                raise
+            return f"{name} (it stands on another file system and was left)"
+        return name
+
+
+def _is_id(name: str) -> bool:
+    try:
+        return str(uuid.UUID(name)) == name
+    except ValueError:
+        return False
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, indent=1).encode("ascii") + b"\n"
