@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from dmc.convert.filters import Pictures
-from dmc.convert.media import FRAME_BAD, JITTER, AnyPacket, Decoder, Span, time_of
+from dmc.convert.media import FRAME_BAD, JITTER, AnyPacket, Decoder, Span, guesses_times, time_of
 from dmc.convert.pixels import VideoWork
 
 Mux = Callable[[AnyPacket], None]
@@ -30,7 +30,8 @@ _LONGEST_SILENCE_S = 1
 class Made:
     """What a lane did: what it found in the source, and how many pictures, samples or (`copied`) packets it wrote.
 
-    `span` is on the source's clock, which is `shift` seconds ahead of the result's.
+    `span` is on the source's clock, which is `shift` seconds ahead of the result's. `repaired` counts times that had to be made
+    up, `hidden` the copied packets that an edit list hid.
     """
 
     index: int
@@ -38,6 +39,7 @@ class Made:
     shift: Fraction = Fraction(0)
     written: int = 0
     repaired: int = 0
+    hidden: int = 0
     copied: bool = False
 
 
@@ -56,7 +58,7 @@ class Lane(Protocol):
 
 
 class CopyLane:
-    """Packets untouched but for their times."""
+    """Packets untouched but for their times. `hidden` packets (edit lists) come along: later ones may be coded against them."""
 
     def __init__(self, source: Stream, target: Stream, mux: Mux, shift: Fraction) -> None:
         self.made = Made(source.index, Span(), shift, copied=True)
@@ -64,33 +66,39 @@ class CopyLane:
         self._mux = mux
         self._base = source.time_base or Fraction(1, 1000)
         self._shift = round(shift / self._base)
+        self._counts = guesses_times(source)
+        self._next = source.start_time or 0
         self._last_dts: int | None = None
 
     def feed(self, packet: AnyPacket) -> Fraction | None:
-        pts = packet.pts if packet.pts is not None else packet.dts
-        if pts is None:
-            pts = self._last_dts + max(packet.duration or 1, 1) if self._last_dts is not None else self._shift
-            self.made.repaired += 1
-        dts = packet.dts if packet.dts is not None else (pts if self._last_dts is None else min(pts, self._last_dts + 1))
+        made = self.made
+        pts, dts = self._times(packet)
         if self._last_dts is not None and dts <= self._last_dts:
             dts = self._last_dts + 1
-            self.made.repaired += 1
+            made.repaired += 1
+        pts = max(pts, dts)
         self._last_dts = dts
-        packet.dts, packet.pts = dts, max(pts, dts)
-        reached = self._note(packet)
-        packet.dts, packet.pts = dts - self._shift, packet.pts - self._shift
-        packet.stream = self._target
+        self._next = pts + max(packet.duration or 0, 1)
+        made.span.packets += 1
+        made.span.cover(pts * self._base, (packet.duration or 0) * self._base)
+        made.span.cover_packet(pts * self._base)
+        made.hidden += packet.is_discard
+        made.written += 1
+        packet.pts, packet.dts, packet.stream = pts - self._shift, dts - self._shift, self._target
         self._mux(packet)
-        return reached
+        return pts * self._base - made.shift
 
-    def _note(self, packet: AnyPacket) -> Fraction | None:
-        span = self.made.span
-        span.packets += 1
-        self.made.written += 1
-        if packet.is_discard or packet.pts is None:
-            return None
-        span.cover(packet.pts * self._base, (packet.duration or 0) * self._base)
-        return packet.pts * self._base - self.made.shift
+    def _times(self, packet: AnyPacket) -> tuple[int, int]:
+        """When the packet is shown and decoded, in ticks of the source; counted where the source does not say."""
+        if self._counts:
+            return self._next, self._next
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is None:
+            self.made.repaired += 1
+            pts = self._next
+        if packet.dts is not None:
+            return pts, packet.dts
+        return pts, pts if self._last_dts is None else min(pts, self._last_dts + 1)
 
     def finish(self) -> None:
         """Nothing is ever held back."""

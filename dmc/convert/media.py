@@ -150,7 +150,7 @@ def packets(container: InputContainer, streams: list[Stream], log: ReadLog | Non
 
     Gives up after 100 read errors without a packet between them: the file has ended, whatever its index says.
     """
-    in_a_row = 0
+    in_a_row = 0 if streams else _READ_ERRORS_IN_A_ROW  # PyAV takes an empty list for all streams.
     while in_a_row < _READ_ERRORS_IN_A_ROW:
         try:
             for packet in container.demux(streams):
@@ -169,7 +169,8 @@ def packets(container: InputContainer, streams: list[Stream], log: ReadLog | Non
 class Span:
     """What really decoded from one stream: frames, samples, and times in seconds on the container's clock.
 
-    `start` is when the first frame begins, `last` when the last one begins, `end` when it ends.
+    `start` is when the first frame begins, `last` when the last one begins, `end` when it ends; `coded_start` and `coded_last` are
+    the same of packets, which may come earlier: decoders swallow priming, edit lists hide frames.
     `jumps` counts how often sound stepped back in time; such timestamps are not believed, samples are counted instead.
     """
 
@@ -184,12 +185,19 @@ class Span:
     start: Fraction | None = None
     last: Fraction | None = None
     end: Fraction | None = None
+    coded_start: Fraction | None = None
+    coded_last: Fraction | None = None
 
     def cover(self, at: Fraction, length: Fraction) -> None:
         """Something of `length` seconds begins at `at`."""
         self.start = at if self.start is None else min(at, self.start)
         self.last = at if self.last is None else max(at, self.last)
         self.end = at + length if self.end is None else max(at + length, self.end)
+
+    def cover_packet(self, at: Fraction) -> None:
+        """A packet is to be shown at `at`."""
+        self.coded_start = at if self.coded_start is None else min(at, self.coded_start)
+        self.coded_last = at if self.coded_last is None else max(at, self.coded_last)
 
     @property
     def seconds(self) -> Fraction:
@@ -210,7 +218,7 @@ class Decoder:
         self.span = Span()
         self._name = name
         self._context = context_of(stream)
-        self._counts = stream.container.format.name == "ogg"
+        self._counts = guesses_times(stream)
         self._last: Fraction | None = None
         self._usual_gap: Fraction | None = None
 
@@ -218,6 +226,8 @@ class Decoder:
         """The frames of `packet`; None for the ones still held back at the end. A bad packet gives none and is counted."""
         if packet is not None:
             self.span.packets += 1
+            if packet.pts is not None:
+                self.span.cover_packet(packet.pts * packet.time_base)
         if not isinstance(self._context, VideoCodecContext | AudioCodecContext):
             return []
         try:
@@ -288,6 +298,11 @@ class Decoder:
             return self._usual_gap
         rate = getattr(self.stream, "average_rate", None)
         return 1 / rate if rate else Fraction(1, 25)
+
+
+def guesses_times(stream: Stream) -> bool:
+    """Are the timestamps of this sound made up? Those of Ogg are counted back from the ends of pages, wrongly where packets are empty."""
+    return stream.type == "audio" and stream.container.format.name == "ogg"
 
 
 def time_of(frame: Decoded) -> Fraction:

@@ -96,8 +96,12 @@ def _outcome(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container
     dynamic = [facts.streams[s.index].dynamic_hdr for s in made.streams if s.video is not None and facts.streams[s.index].dynamic_hdr]
     if dynamic:
         return replace(made, outcome="skip", reason=f"cannot keep dynamic HDR ({dynamic[0]}) when the picture is encoded anew")
-    if not any(s.action != "drop" for s in made.streams if s.type in ("video", "audio") and not s.cover):
-        reason = f"nothing in it fits into {container.title}"
+    main = "audio" if recipe.only_sound else facts.media_type.value
+    tracks = [s for s in made.streams if s.type == main and not s.cover]
+    if all(s.action == "drop" for s in tracks):
+        what = "sound" if main == "audio" else "picture"
+        codecs = ", ".join(sorted({s.codec or "an unknown codec" for s in tracks}))
+        reason = f"{container.title} cannot hold its {what} ({codecs})" if tracks else f"there is no {what} in it"
         return replace(made, outcome="refuse", reason=reason, code="Unsupported", hint="Choose another conversion type; see: dmc types")
     if made.losses and options.get("on_loss") == "refuse":
         said = "; ".join(f"{s.type} stream {s.index}: {s.reason}" for s in made.losses)

@@ -89,15 +89,10 @@ MKV = Container(
     "Matroska",
     "matroska",
     "matroska,webm",
-    video=_set(
-        "h264 hevc av1 vvc vp8 vp9 mpeg1video mpeg2video mpeg4 msmpeg4v2 msmpeg4v3 theora prores ffv1 mjpeg dirac snow rv10 rv20 rv30 rv40 "
-        "wmv1 wmv2 wmv3 vc1 h263 h261 cinepak dvvideo huffyuv ffvhuff utvideo"
-    ),
+    video=_set("h264 hevc av1 vvc vp8 vp9 mpeg1video mpeg2video mpeg4 msmpeg4v3 theora prores ffv1 mjpeg dirac snow rv10 rv20 rv30 rv40"),
     sound=_SOUND_ANYWHERE
-    | _set(
-        "mp1 vorbis dts truehd mlp tta wavpack pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_u8 pcm_f32le pcm_f64le "
-        "cook sipr ra_144 ra_288 atrac3 qdm2 qdmc wmav1 wmav2 wmapro"
-    ),
+    | _set("mp1 vorbis dts truehd mlp tta wavpack pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_u8 pcm_f32le pcm_f64le")
+    | _set("cook sipr ra_144 ra_288 atrac1 atrac3 qdm2 qdmc"),
     subtitles=frozenset({"subrip", "ass", "webvtt", "text", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"}),
     text="subrip",
     attachments=True,

@@ -36,11 +36,11 @@ def is_stale(key: str) -> bool:
 
 def file_tags(facts: MediaFacts) -> dict[str, str]:
     """What the file says of itself as a whole, without stale notes. In Ogg that stands in the stream."""
-    found = {k: v for k, v in facts.tags.items() if not is_stale(k)}
+    found = {k: v for k, v in facts.tags.items() if v and not is_stale(k)}
     if facts.container in _OGG_STREAM_TAGS:
         for stream in facts.streams:
             for key, value in stream.tags.items():
-                if not is_stale(key) and key.lower() != "language" and not stream.cover:
+                if value and not is_stale(key) and key.lower() != "language" and not stream.cover:
                     found.setdefault(key, value)
     return found
 
@@ -54,9 +54,16 @@ def write_file_tags(out: OutputContainer, facts: MediaFacts, container: Containe
         out.container_options["movflags"] = flags + "+use_metadata_tags"
 
 
-def stream_tags(facts: StreamFacts) -> dict[str, str]:
-    """Language, title and whatever else a stream says of itself, without stale notes."""
-    return {_stream_key(k): _TEXT_ONLY.sub("", v) for k, v in facts.tags.items() if not is_stale(k)}
+def stream_tags(facts: StreamFacts, file: MediaFacts, container: Container) -> dict[str, str]:
+    """Language, title and whatever else a stream says of itself, without stale notes.
+
+    Ogg keeps the file's tags in the stream, so there the file's own go before.
+    """
+    found = {_stream_key(k): _TEXT_ONLY.sub("", v) for k, v in facts.tags.items() if v and not is_stale(k)}
+    if container.muxer in _OGG_STREAM_TAGS:
+        taken = {key.lower() for key in file_tags(file)}
+        return {k: v for k, v in found.items() if k.lower() not in taken}
+    return found
 
 
 def _stream_key(key: str) -> str:

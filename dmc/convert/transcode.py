@@ -123,7 +123,7 @@ class _Run:
         target, lane = self._lane(source, plan)
         facts = self._facts.streams[plan.index]
         target.disposition = Disposition(sum(Disposition[name] for name in facts.dispositions))
-        target.metadata.update(tags.stream_tags(facts))
+        target.metadata.update(tags.stream_tags(facts, self._facts, self._container))
         self._lanes[source.index] = lane
         self.done.made[source.index] = lane.made
         self.done.targets[source.index] = target.index
@@ -160,7 +160,7 @@ class _Run:
         elif self._container.cover == "stream" and isinstance(source, VideoStream):
             stream = self._out.add_stream_from_template(source, opaque=True)
             stream.disposition = Disposition.attached_pic
-            stream.metadata.update(tags.stream_tags(facts))
+            stream.metadata.update(tags.stream_tags(facts, self._facts, self._container))
             self._pending.append((stream, data))
             self.done.targets[plan.index] = stream.index
         elif self._container.cover == "tag":

@@ -5,7 +5,7 @@ as it was; starts and ends of the streams against each other, within one frame; 
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -135,25 +135,27 @@ def _check_count(stream: StreamPlan, made: Made, span: Span) -> None:
 
 def _check_times(tracks: list[Track]) -> Fraction:
     """Start and end of every track against the first one, before and after; returns the largest difference in seconds."""
-    largest = Fraction(0)
-    timed = [(p, made, span) for p, made, span in tracks if made.span.start is not None and span.start is not None]
-    timed.sort(key=lambda track: track[0].type != "video")
+    timed = sorted(tracks, key=lambda track: track[0].type != "video")
     if not timed:
-        return largest
-    _first, made0, span0 = timed[0]
-    origin = (span0.start or 0) - (made0.span.start or 0)
+        return Fraction(0)
+    first, made0, span0 = timed[0]
+    origin, largest = _ends(first, span0, made0)[0] - _ends(first, made0.span, made0)[0], Fraction(0)
     for stream, made, span in timed:
-        moved = [(span.start or 0) - (made.span.start or 0) - origin, _end(stream, span) - _end(stream, made.span) - origin]
-        drift = max(abs(m) for m in moved)
+        before, after = _ends(stream, made.span, made), _ends(stream, span, made)
+        drift = max(abs(now - then - origin) for then, now in zip(before, after, strict=True))
         if drift > _allowed(stream, made.span, span):
             raise _wrong(f"{stream.type} stream {stream.index} moved by {1000 * float(drift):.0f} ms against the others")
         largest = max(largest, drift)
     return largest
 
 
-def _end(stream: StreamPlan, span: Span) -> Fraction:
-    """Where a track ends: for pictures the start of the last one, since containers disagree about how long that is shown."""
-    return (span.last if stream.type == "video" else span.end) or Fraction(0)
+def _ends(stream: StreamPlan, span: Span, made: Made) -> tuple[Fraction, Fraction]:
+    """Where a track begins and ends. Of pictures the end is when the last one begins: containers disagree about how long it is shown."""
+    if made.copied:
+        first, last = span.coded_start, span.coded_last
+    else:
+        first, last = span.start, span.last if stream.type == "video" else span.end
+    return first or Fraction(0), last or Fraction(0)
 
 
 def _allowed(stream: StreamPlan, before: Span, after: Span) -> Fraction:
@@ -178,15 +180,11 @@ def _summary(tracks: list[Track], drift: Fraction, target: Path, took_s: float) 
     return Verification(
         passed=True,
         decoded_frames=decoded,
-        decoded_s=_longest(span for _p, _made, span in tracks),
+        decoded_s=max((float(span.seconds) for _p, _made, span in tracks), default=0.0),
         source_frames=decoded if copied else sum(made.span.frames for made, _span in main),
-        source_s=_longest(made.span for _p, made, _span in tracks),
+        source_s=max((float(made.span.seconds) for _p, made, _span in tracks), default=0.0),
         drift_s=float(drift),
         errors_in_source=sum(made.span.errors for _p, made, _span in tracks),
         sha512=sha512_of(target),
         took_s=took_s,
     )
-
-
-def _longest(spans: Iterable[Span]) -> float:
-    return max((float(span.seconds) for span in spans), default=0.0)
