@@ -10,8 +10,11 @@ from pathlib import Path
 
 from aiohttp import web
 
+from dmc.broker.admission import Admissions
+from dmc.broker.control import Control
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
+from dmc.broker.threads import ThreadIndex
 from dmc.clock import Clock
 from dmc.errors import BadSettings, Locked
 from dmc.files import Disk
@@ -22,18 +25,19 @@ from dmc.server.downloads import Downloads
 from dmc.server.events import Events
 from dmc.server.feed import Feed
 from dmc.server.health import Health
-from dmc.server.identity import Control, Identities
+from dmc.server.identity import Identities
 from dmc.server.items import Items
 from dmc.server.middleware import Traffic, add_headers, outermost
 from dmc.server.offload import Offload
 from dmc.server.oneshot import OneShot
-from dmc.server.open_uploads import Admissions, OpenUploads
+from dmc.server.open_uploads import OpenUploads
 from dmc.server.page import Page
-from dmc.server.policy import MIB, ServerLimits
+from dmc.server.policy import MIB
+from dmc.server.policy import ServerLimits as ServerLimits
 from dmc.server.receiving import refuse_if_full
 from dmc.server.tokens import Tokens
 from dmc.server.uploads import Uploads
-from dmc.server.views import ThreadIndex, Views
+from dmc.server.views import Views
 
 SWEEP_EVERY_S = 60.0
 KEEP_ALIVE_S = 75.0
@@ -74,20 +78,20 @@ class Server:
         self._sweeper: asyncio.Task[None] | None = None
         views = Views(ledger, threads)
         self._feed = Feed(ledger=ledger, threads=threads, views=views, offload=offload)
-        self._open = OpenUploads(
+        self.uploads = OpenUploads(
             ledger=ledger, storage=storage, admissions=admissions, clock=clock, disk=disk, offload=offload, limits=limits
         )
         self._downloads = Downloads(ledger=ledger, storage=storage, offload=offload)
         self._auth = Auth(tokens, offload, instance_id=instance_id, allowed_hosts=limits.allowed_hosts)
         self._rooms = (
             self._auth,
-            Uploads(uploads=self._open, ledger=ledger, offload=offload, limits=limits, room=self._check_room),
-            OneShot(uploads=self._open, views=views, offload=offload, limits=limits, room=self._check_room),
+            Uploads(uploads=self.uploads, ledger=ledger, offload=offload, limits=limits, room=self._check_room),
+            OneShot(uploads=self.uploads, views=views, offload=offload, limits=limits, room=self._check_room),
             Items(ledger=ledger, views=views, clock=clock, offload=offload),
             self._downloads,
-            Check(ledger=ledger, uploads=self._open, views=views, offload=offload),
+            Check(ledger=ledger, uploads=self.uploads, views=views, offload=offload),
             Events(self._feed),
-            Identities(instance_id=instance_id, ledger=ledger, storage=storage, control=control, offload=offload, limits=limits),
+            Identities(instance_id=instance_id, ledger=ledger, storage=storage, offload=offload, limits=limits),
             Health(ledger=ledger, storage=storage, control=control, offload=offload, limits=limits, gauges=self._gauges),
             Page(),
         )
@@ -106,7 +110,7 @@ class Server:
         Raises BadSettings for an address that others can reach while there is no token, Locked if the port is taken.
         """
         await self._check_bind(host)
-        await self._open.restore()
+        await self.uploads.restore()
         runner = web.AppRunner(
             self.make_app(),
             auto_decompress=False,  # What is stored is what was sent.
@@ -124,7 +128,7 @@ class Server:
             raise Locked(f"cannot listen on {host}:{port}: {problem.strerror}.", "Is another server running there?") from problem
         self._runner = runner
         await self._feed.start()
-        self._sweeper = asyncio.create_task(self._sweep(), name="dmc-server-sweep")
+        self._sweeper = asyncio.create_task(self._sweep_for_ever(), name="dmc-server-sweep")
         bound = runner.addresses[0]
         log.info("server listens", address=bound[0], port=bound[1])
         return str(bound[0]), int(bound[1])
@@ -138,7 +142,7 @@ class Server:
         for site in list(runner.sites):
             await site.stop()
         await self._feed.stop()
-        self._open.stop()
+        self.uploads.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.wait({self._sweeper})
@@ -157,16 +161,20 @@ class Server:
             raise BadSettings(f"{host} can be reached by others, and there is no token yet.", "First run: dmc server token create NAME")
         log.warning("listening without TLS: tokens and files can be read on the way; put a TLS proxy in front", address=host)
 
-    async def _sweep(self) -> None:
+    async def sweep(self) -> None:
+        """Forget what has expired; the server does so by itself once a minute."""
+        await self.uploads.sweep()
+
+    async def _sweep_for_ever(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
-            await self._open.sweep()
+            await self.sweep()
 
     def _gauges(self) -> dict[str, float]:
         answers = {f'dmc_http_answers_total{{class="{kind}"}}': float(count) for kind, count in sorted(self._traffic.answers.items())}
         return answers | {
-            "dmc_uploads_open": len(self._open),
-            "dmc_upload_bytes_total": self._open.bytes_received,
+            "dmc_uploads_open": len(self.uploads),
+            "dmc_upload_bytes_total": self.uploads.bytes_received,
             "dmc_download_bytes_total": self._downloads.bytes_sent,
             "dmc_event_listeners": self._feed.listeners,
         }

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmc.broker.ledger import Change, Ledger
+from dmc.broker.threads import ThreadIndex
 from dmc.errors import DmcError
 from dmc.items import Item, Status
 from dmc.jobs import Progress
 from dmc.log import Log
 from dmc.server.auth import Caller
 from dmc.server.offload import Offload
-from dmc.server.views import ThreadIndex, Views
+from dmc.server.views import Views
 
 RING = 1000
 """Events that can be replayed."""

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from dmc.broker.control import Control
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
 from dmc.errors import DmcError
-from dmc.server.identity import Control
 from dmc.server.offload import Offload
 from dmc.server.policy import ServerLimits
 from dmc.server.replies import json_reply

@@ -6,7 +6,6 @@ The identity is told to anybody (a client must know whom it reached before it se
 import json
 import uuid
 from pathlib import Path
-from typing import Protocol
 
 from aiohttp import web
 
@@ -25,18 +24,6 @@ from dmc.server.replies import json_reply
 INSTANCE_FILE = "instance.json"
 
 
-class Control(Protocol):
-    """What the server needs to know of the broker."""
-
-    def mode(self) -> str:
-        """run, pause or drain."""
-        ...
-
-    def beat_age_s(self) -> float | None:
-        """Seconds since the broker's last heartbeat; None if there never was one."""
-        ...
-
-
 def load_instance_id(data: Path, disk: Disk) -> str:
     """The id of the server whose data folder this is; made at the first start and kept for good. Blocking."""
     path = data / INSTANCE_FILE
@@ -53,13 +40,10 @@ def load_instance_id(data: Path, disk: Disk) -> str:
 class Identities:
     """`/api/v1/server` and `/api/v1/types`."""
 
-    def __init__(
-        self, *, instance_id: str, ledger: Ledger, storage: Storage, control: Control, offload: Offload, limits: ServerLimits
-    ) -> None:
+    def __init__(self, *, instance_id: str, ledger: Ledger, storage: Storage, offload: Offload, limits: ServerLimits) -> None:
         self._instance_id = instance_id
         self._ledger = ledger
         self._storage = storage
-        self._control = control
         self._offload = offload
         self._limits = limits
 
@@ -69,8 +53,7 @@ class Identities:
 
     async def _server(self, request: web.Request) -> web.Response:
         free = await self._offload.quick(self._storage.free_bytes)
-        mode = await self._offload.quick(self._control.mode)
-        accepting = mode != "drain" and free > self._limits.disk_floor_bytes
+        accepting = free > self._limits.disk_floor_bytes
         identity = Identity(service=SERVICE, protocol=PROTOCOL, instance=self._instance_id, accepting=accepting)
         if CALLER not in request:
             return json_reply({"service": SERVICE, "protocol": PROTOCOL, "instance": self._instance_id, "accepting": accepting})

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from pydantic import ValidationError
 
+from dmc.broker.admission import Admissions
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Place, Storage
 from dmc.clock import Clock, rfc3339
@@ -27,64 +27,11 @@ from dmc.server.incoming import IncomingFile
 from dmc.server.offload import Offload
 from dmc.server.policy import Announcement, ServerLimits, check_medium, check_open_count, check_size, check_space
 from dmc.server.receiving import Ending, Interrupt
+from dmc.server.upload import STATE_FILE, Upload, UploadRecord
 
-STATE_FILE = "upload.json"
 REMEMBERED_EXPIRED = 1000
 
 log = Log("server")
-
-
-class Admissions(Protocol):
-    """What the server needs of the broker's admissions."""
-
-    def begin(self) -> tuple[str, Path]: ...
-
-    def admit(
-        self,
-        item_id: str,
-        *,
-        client_id: str,
-        label: str,
-        conversion_type: str,
-        options: dict[str, object],
-        sha512: str,
-        file_size: int,
-        media_type: MediaType | None,
-        idempotency_key: str | None,
-        file_name: str,
-    ) -> Item: ...
-
-    def already(self, client_id: str, key: str) -> Item | None: ...
-
-    def abandon(self, item_id: str) -> None: ...
-
-
-class UploadRecord(Announcement):
-    """What `upload.json` holds."""
-
-    item_id: str
-    created_at: str
-    file_name: str
-    resumable: bool = True
-
-
-class Upload:
-    """One open upload. Whoever touches its file holds `lock`; `interrupt` is that of the request that receives right now."""
-
-    def __init__(self, record: UploadRecord, file: IncomingFile, touched: float) -> None:
-        self.record = record
-        self.file = file
-        self.lock = asyncio.Lock()
-        self.interrupt: Interrupt | None = None
-        self.waiting = 0
-        """Requests that want the upload; one that receives gives way to them."""
-        self.touched = touched
-        """Monotonic time of the last request that did something with it."""
-
-    @property
-    def missing(self) -> int:
-        """Bytes that still have to come, as far as the length is known."""
-        return 0 if self.record.length is None else self.record.length - self.file.offset
 
 
 class OpenUploads:

@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dmc.clock import Clock, rfc3339
+from dmc.conversions import did_you_mean
 from dmc.errors import BadSettings, NotFound, UsageFault, WrongStatus
 from dmc.files import Disk, translate, write_durably
 from dmc.locks import ProcessLock
@@ -83,7 +84,7 @@ class Tokens:
 
     def create(self, name: str, scopes: Iterable[str] = (Scope.READ, Scope.WRITE), client_id: str | None = None) -> str:
         """Make a token; returns its secret, which is shown this once. Raises WrongStatus if the name is taken."""
-        wanted = frozenset(Scope(scope) for scope in scopes)
+        wanted = frozenset(_scope(scope) for scope in scopes)
         if not name or not name.isprintable() or len(name) > 100 or not wanted:
             raise UsageFault("a token needs a printable name of 1 to 100 characters and at least one scope.")
         secret = _new_secret()
@@ -229,6 +230,13 @@ class Tokens:
 def csrf_of(session_secret: str) -> str:
     """What a page must send along with writes, made from its session: whoever only rides on the cookie cannot know it."""
     return hashlib.sha256(b"dmc csrf " + session_secret.encode()).hexdigest()
+
+
+def _scope(name: str) -> Scope:
+    try:
+        return Scope(name)
+    except ValueError:
+        raise UsageFault(f"there is no scope {name!r}.", did_you_mean(name, Scope) or f"There are: {', '.join(Scope)}.") from None
 
 
 def _new_secret() -> str:

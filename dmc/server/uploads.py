@@ -13,12 +13,12 @@ from aiohttp.typedefs import Handler
 
 from dmc.broker.ledger import Ledger
 from dmc.conversions import check_options
-from dmc.errors import BadRequest, DiskFault, NotAllowed, TooLarge, UnknownItem, WholeFileMismatch
+from dmc.errors import BadRequest, DiskFault, NotAllowed, NotFound, TooLarge, UnknownItem, WholeFileMismatch
 from dmc.items import Item
 from dmc.protocol import ITEM_HEADER, OFFSET_TYPE, TUS_EXTENSIONS, TUS_VERSION, UPLOADS
 from dmc.server.auth import Caller, caller_of
 from dmc.server.offload import Offload
-from dmc.server.open_uploads import OpenUploads, Upload
+from dmc.server.open_uploads import OpenUploads
 from dmc.server.policy import Announcement, ServerLimits, settle_conversion
 from dmc.server.ranges import to_http_date
 from dmc.server.receiving import Ending, PlainBody, Receiver, expect_later, proceed
@@ -33,6 +33,7 @@ from dmc.server.tus_headers import (
     parse_repr_digest,
     parse_sha512,
 )
+from dmc.server.upload import Upload
 
 MOST_OPTIONS = 4096
 MOST_KEY = 200
@@ -181,7 +182,7 @@ class Uploads:
                 await proceed(request)
                 receiver = Receiver(upload.file, self._offload, self._limits, interrupt, self._room)
                 ending = await receiver.receive(PlainBody(request.content), upload.missing)
-        except DiskFault:
+        except (DiskFault, NotFound):
             # What was promised may be lost; an upload never goes back, so it is gone.
             await self._uploads.drop(upload)
             raise

@@ -1,21 +1,15 @@
 """Items as the outside sees them: the ledger's record, its progress from the thread index, its place in the queue. Blocking."""
 
 from collections.abc import Iterable
-from typing import Protocol
 
 from dmc.broker.ledger import Ledger
+from dmc.broker.threads import ThreadIndex
 from dmc.items import Item, Status
 from dmc.jobs import Progress
 from dmc.protocol import ItemView, view_of
 
 QUEUE_SHOWN = 1000
 """Places in the queue are told up to this one."""
-
-
-class ThreadIndex(Protocol):
-    """What the server needs of the broker's thread index."""
-
-    def read(self) -> dict[str, Progress]: ...
 
 
 class Views:

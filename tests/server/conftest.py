@@ -1,7 +1,8 @@
 """A real server on a loopback port, over a memory ledger and item folders in a temporary folder."""
 
+import io
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import aiohttp
 import pytest
 
 from dmc.broker.admission import Admissions
+from dmc.broker.control import Control, Mode
 from dmc.broker.ledger import Ledger, Put
 from dmc.broker.ledger_memory import LedgerMemory
 from dmc.broker.storage import Place
 from dmc.broker.storage_dirs import StorageDirs
+from dmc.broker.threads import Thread, ThreadIndex
 from dmc.clock import SystemClock, rfc3339
 from dmc.files import RealDisk, sha512_of
 from dmc.items import Item, ItemIds, Outcome, Status
@@ -28,30 +31,6 @@ LIMITS = ServerLimits(max_file_size=64 * 1024 * 1024, disk_floor_bytes=0)
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
-@dataclass
-class FakeThreads:
-    """A thread index that says what a test put in."""
-
-    progress: dict[str, Progress] = field(default_factory=dict)
-
-    def read(self) -> dict[str, Progress]:
-        return self.progress
-
-
-@dataclass
-class FakeControl:
-    """A broker whose mode and heartbeat a test sets."""
-
-    says: str = "run"
-    age_s: float | None = 0.0
-
-    def mode(self) -> str:
-        return self.says
-
-    def beat_age_s(self) -> float | None:
-        return self.age_s
-
-
 class SmallDisk(StorageDirs):
     """Item folders on a disk with as many free bytes as a test says; None: as many as there are."""
 
@@ -65,14 +44,15 @@ class House:
     """A data folder with everything a server is handed, and the server that runs over it at the moment."""
 
     def __init__(self, data: Path) -> None:
+        data.mkdir(parents=True)
         self.data = data
         self.disk = RealDisk()
         self.clock = SystemClock()
         self.ledger: Ledger = LedgerMemory()
         self.storage = SmallDisk(data, self.disk)
         self.storage.prepare()
-        self.threads = FakeThreads()
-        self.control = FakeControl()
+        self.threads = ThreadIndex(data, self.disk, self.clock)
+        self.control = Control(data, self.disk, self.clock)
         self.ids = ItemIds()
         self.tokens = Tokens(data / "tokens.json", disk=self.disk, clock=self.clock)
         self.secret = self.tokens.create("laptop")
@@ -139,7 +119,7 @@ class House:
 
     async def patch(self, http: aiohttp.ClientSession, path: str, offset: int, data: Any, **headers: str) -> aiohttp.ClientResponse:
         sent = TUS | {"Upload-Offset": str(offset), "Content-Type": OFFSET_TYPE} | {k.replace("_", "-"): v for k, v in headers.items()}
-        async with http.patch(path, headers=sent, data=data) as reply:
+        async with http.patch(path, headers=sent, data=io.BytesIO(data) if isinstance(data, bytes) else data) as reply:
             await reply.read()
             return reply
 
@@ -155,6 +135,20 @@ class House:
         assert folder is not None
         return next(folder.glob("original.*")).read_bytes()
 
+    def begin(self, item_id: str) -> None:
+        """Play the broker: a worker has begun with the item."""
+        self.storage.advance(item_id, Place.IN_PROGRESS)
+        self.change(item_id, status=Status.IN_PROGRESS)
+
+    def work(self, item_id: str, fraction: float) -> None:
+        """Play the broker: the worker is so far."""
+        progress = Progress(item_id=item_id, attempt=1, worker_pid=1, fraction=fraction, speed=2.0, eta_s=5.0)
+        ThreadIndex(self.data, self.disk, self.clock).write([Thread(rfc3339(self.clock.now()), 2, progress)])
+
+    def beat(self) -> None:
+        """Play the broker: it lives."""
+        self.control.beat(1, "epoch", Mode.RUN)
+
     def change(self, item_id: str, **fields: Any) -> Item:
         old = self.ledger.get(item_id)
         assert old is not None
@@ -164,8 +158,7 @@ class House:
 
     def finish(self, item_id: str, result: bytes, ending: str = "mkv") -> Item:
         """Play the broker: the item is converted into `result`."""
-        self.storage.advance(item_id, Place.IN_PROGRESS)
-        self.change(item_id, status=Status.IN_PROGRESS)
+        self.begin(item_id)
         folder = self.storage.folder(item_id)
         assert folder is not None
         out = folder / "out"
