@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dmc.client.model import ObservedPath
 from dmc.client.records import OutboxRecord, short_id
-from dmc.client.transport import LocalFault
+from dmc.client.transport import LocalFault, note_beside
 from dmc.files import TEMP_PREFIX, Disk, publish, sha512_of, translate
 
 NAME_BYTES = 255
@@ -83,15 +83,20 @@ def put_in_place(record: OutboxRecord, temp: Path, target: Path, disk: Disk) -> 
     Called again after a crash it finds its own work done.
     """
     if is_result(record, target):
-        if disk.stat(temp) is not None:
-            disk.unlink(temp)
+        _remove(temp, disk)
         disk.sync_folder(target.parent)
-        return True
-    try:
-        publish(disk, temp, target)
-    except FileExistsError:
-        return False
+    else:
+        try:
+            publish(disk, temp, target)
+        except FileExistsError:
+            return False
+    _remove(note_beside(temp), disk)
     return True
+
+
+def _remove(path: Path, disk: Disk) -> None:
+    if disk.stat(path) is not None:
+        disk.unlink(path)
 
 
 def is_result(record: OutboxRecord, path: Path) -> bool:

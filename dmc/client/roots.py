@@ -12,14 +12,17 @@ from dmc.client.ignore import IgnoreRules
 from dmc.client.model import ObservedPath, Timing
 from dmc.client.mounts import is_polled
 from dmc.client.records import encode_path
-from dmc.client.scan import Found, Passed, RootState, root_state, walk
+from dmc.client.scan import Found, Passed, RootState, Tally, root_state, walk
 from dmc.log import Log
 
 _LOG = Log("client")
 
 
 class Root:
-    """One observed folder. `polled`: events cannot be relied on there."""
+    """One observed folder. `polled`: events cannot be relied on there. `folders`: how many the last whole walk went into.
+
+    `deaf`: the watcher does not hear all of it at present, so it is walked as often as a polled one.
+    """
 
     def __init__(self, observed: ObservedPath, shut: frozenset[Path], *, polled: bool) -> None:
         self.observed = observed
@@ -27,10 +30,13 @@ class Root:
         self.polled = polled
         self.state = RootState.PRESENT
         self.next_walk_at = 0.0
+        self.folders = 0
+        self.deaf = False
         self._shut = shut
         self._rules = IgnoreRules(observed.patterns)
         self._folders: list[Path] = []
         self._walk: Iterator[Found | Passed] | None = None
+        self._tally: Tally | None = None
         self._base = str(observed.path)
 
     def takes(self, path: str) -> bool:
@@ -53,16 +59,21 @@ class Root:
         if self._walk is None:
             if now >= self.next_walk_at:
                 self._folders.clear()
-                interval = timing.rescan_polled_s if self.polled else timing.rescan_s
+                interval = timing.rescan_polled_s if self.polled or self.deaf else timing.rescan_s
                 self.next_walk_at = now + interval * draw.uniform(0.75, 1.25)
                 self._look()
-                self._walk = walk(self.observed.path, self._rules, self._shut) if self.state is not RootState.AWAY else iter(())
+                self._tally = Tally()
+                self._walk = (
+                    walk(self.observed.path, self._rules, self._shut, tally=self._tally) if self.state is not RootState.AWAY else iter(())
+                )
             elif self._folders:
                 self._walk = walk(self.observed.path, self._rules, self._shut, self._folders.pop())
         return self._walk if self._walk is not None else iter(())
 
     def walked(self) -> None:
         """The walk under way came to its end."""
+        if self._walk is not None and self._tally is not None:
+            self.folders, self._tally = self._tally.folders, None
         self._walk = None
 
     def has_work(self, now: float) -> bool:

@@ -48,8 +48,18 @@ def root_state(root: Path) -> RootState:
         return RootState.AWAY
 
 
-def walk(root: Path, rules: IgnoreRules, excluded: Collection[Path] = (), start: Path | None = None) -> Iterator[Found | Passed]:
+@dataclass(slots=True)
+class Tally:
+    """How many folders a walk went into."""
+
+    folders: int = 0
+
+
+def walk(
+    root: Path, rules: IgnoreRules, excluded: Collection[Path] = (), start: Path | None = None, tally: Tally | None = None
+) -> Iterator[Found | Passed]:
     """All files below `start` (default: `root`) that may be drops. `excluded` are folders that are not entered."""
+    tally = tally or Tally()
     skip = len(str(root).rstrip("/")) + 1
     shut = {str(folder) for folder in excluded}
     stack: list[Iterator[os.DirEntry[str]]] = []
@@ -59,6 +69,7 @@ def walk(root: Path, rules: IgnoreRules, excluded: Collection[Path] = (), start:
             yield opened
         elif opened is not None:
             stack.append(opened)
+            tally.folders += 1
         opened = None
         if not stack:
             return

@@ -40,6 +40,11 @@ def never() -> bool:
     return False
 
 
+def note_beside(temp: Path) -> Path:
+    """Where a transport may keep a note about the part file `temp`; whoever takes `temp` away removes the note too."""
+    return temp.with_name(f"{temp.name}.json")
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """A file to send. `label` is what the user calls it; `key` makes sending idempotent; `upload_url` is where an earlier try stands."""
