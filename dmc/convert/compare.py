@@ -8,6 +8,7 @@ from dmc.convert import tags
 from dmc.convert.facts import MediaFacts, StreamFacts
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.receipt import Fate, MetadataEntry, StreamEntry
+from dmc.convert.recipes import CONTAINERS
 from dmc.convert.transcode import Transcoded
 
 _DATES = re.compile(r"(creation_?time|creationdate|^date$|^date-|date_recorded|year$)", re.IGNORECASE)
@@ -87,6 +88,18 @@ def metadata_entries(before: MediaFacts, after: MediaFacts, plan: Plan, done: Tr
             index = done.targets[stream.index]
             entries.extend(_picture_entries(stream, before.streams[stream.index], after.streams[index]))
     return entries
+
+
+def hidden_notes(plan: Plan, done: Transcoded) -> list[str]:
+    """What an edit list hid and the result shows again: hidden packets are copied, since later ones may be coded against them.
+
+    A packet or two of sound are the encoder's priming and not worth a word.
+    """
+    if CONTAINERS[plan.container].edit_lists:
+        return []
+    found = [(s, done.made[s.index].hidden) for s in plan.streams if s.index in done.made]
+    counts = [(s, hidden) for s, hidden in found if hidden > (2 if s.type == "audio" else 0)]
+    return [f"{hidden} packets of {s.type} stream {s.index} that an edit list hid are part of the result" for s, hidden in counts]
 
 
 def _tag_entries(then: Mapping[str, str], now: Mapping[str, str]) -> list[MetadataEntry]:

@@ -101,7 +101,6 @@ class _Work:
         meter = Meter(self._on_progress, facts.duration_s)
         done = transcode(self._source, target, facts, made, self._limits, meter.transcoded, self._stop, self._job.label)
         damages = damage.damages(facts, made, done, self._job.label)
-        hidden = [
             f"{m.hidden} packets of stream {m.index} that an edit list hid are seen or heard again" for m in done.made.values() if m.hidden
         ]
         check, after = verify(self._source, target, done, made, self._limits, meter.verified)
@@ -120,7 +119,7 @@ class _Work:
                 "streams": tuple(compare.stream_entries(made, facts, after, done)),
                 "metadata": tuple(compare.metadata_entries(facts, after, made, done)),
                 "verification": check,
-                "warnings": (*damages, *hidden, *made.warnings),
+                "warnings": (*damages, *compare.hidden_notes(made, done), *made.warnings),
             }
         )
         if self._job.options.get("on_loss") == "refuse" and any(m.outcome == "lost" for m in receipt.metadata):

@@ -100,8 +100,7 @@ def _outcome(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container
     tracks = [s for s in made.streams if s.type == main and not s.cover]
     if all(s.action == "drop" for s in tracks):
         what = "sound" if main == "audio" else "picture"
-        codecs = ", ".join(sorted({s.codec or "an unknown codec" for s in tracks}))
-        reason = f"{container.title} cannot hold its {what} ({codecs})" if tracks else f"there is no {what} in it"
+        reason = "; ".join(s.reason for s in tracks) if tracks else f"there is no {what} in it"
         return replace(made, outcome="refuse", reason=reason, code="Unsupported", hint="Choose another conversion type; see: dmc types")
     if made.losses and options.get("on_loss") == "refuse":
         said = "; ".join(f"{s.type} stream {s.index}: {s.reason}" for s in made.losses)
@@ -185,6 +184,8 @@ class _Planning:
         if must is None:
             return _copy(stream, f"already {recipe.title}")
         work = pixels.video_work(stream, recipe, self._options)
+        if min(work.width, work.height) < recipe.smallest:
+            return _drop(stream, f"{recipe.title} takes no pictures as small as {work.width}x{work.height}")
         reason = "; ".join([must, *work.changes])
         outcome: Fate = "changed"
         return StreamPlan(stream.index, stream.type, stream.codec, "encode", outcome, reason, video=work)
@@ -196,7 +197,7 @@ class _Planning:
         if "crf" in self._options:
             return f"another quality was asked for (crf {self._options['crf']:g})"
         if pixels.target_size(stream, recipe, self._options) != (stream.width, stream.height):
-            return "a smaller picture was asked for"
+            return "a smaller picture was asked for" if "height" in self._options else f"{self._recipe.name} has no larger pictures"
         if recipe.standard_range_only and (stream.interlaced or stream.depth != 8 or stream.chroma != "420" or pixels.is_hdr(stream)):
             return "browsers do not play it as it is"
         return None

@@ -30,6 +30,7 @@ class Container:
     subtitles: frozenset[str] = frozenset()
     text: str | None = None
     attachments: bool = False
+    edit_lists: bool = False
     cover: str | None = None
     options: tuple[tuple[str, str], ...] = ()
 
@@ -49,6 +50,7 @@ class VideoRecipe:
     longest: int | None = None
     shortest: int | None = None
     standard_range_only: bool = False
+    smallest: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ MP4 = Container(
     sound=_SOUND_ANYWHERE,
     subtitles=frozenset({"mov_text"}),
     text="mov_text",
+    edit_lists=True,
     cover="stream",
     options=(("movflags", "+faststart"), ("strict", "experimental")),
 )
@@ -118,7 +121,7 @@ MP3_FILE = Container(
 CONTAINERS: Mapping[str, Container] = {container.name: container for container in (MKV, MP4, OGG_OPUS, MP3_FILE)}
 
 _X264 = VideoRecipe("h264", "H.264", "libx264", 21, "medium", ("420", "422", "444"), (8, 10), "x264-params")
-_X265 = VideoRecipe("hevc", "H.265", "libx265", 24, "medium", ("420", "422", "444"), (8, 10, 12), "x265-params")
+_X265 = VideoRecipe("hevc", "H.265", "libx265", 24, "medium", ("420", "422", "444"), (8, 10, 12), "x265-params", smallest=16)
 _WEB = VideoRecipe(
     "h264", "H.264", "libx264", 22, "medium", params_option="x264-params", longest=1920, shortest=1080, standard_range_only=True
 )

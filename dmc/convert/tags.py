@@ -26,21 +26,28 @@ _MP4_KNOWN = re.compile(
     r"|keywords|episode_sort|season_number|media_type|hd_video|gapless_playback|compilation|track|disc|creation_time|location(-eng)?"
     r"|sort_(name|artist|album|album_artist|composer|show))$"
 )
+_CLOCK_ONLY = re.compile(r"^\d\d:\d\d:\d\d$")
+_DAY = re.compile(r"^\d{4}-\d\d-\d\d$")
+_ZERO_DATES = ("1970-01-01", "1904-01-01")
 _OGG_STREAM_TAGS = frozenset({"ogg", "opus"})
 
 
-def is_stale(key: str) -> bool:
-    """Is `key` a note about the old file itself?"""
-    return _STALE.match(key) is not None
+def is_stale(key: str, value: str = "-") -> bool:
+    """Is this a note about the old file itself, or nothing at all? A clock at its zero is no date."""
+    return not value or _STALE.match(key) is not None or (key.lower() == "creation_time" and value.startswith(_ZERO_DATES))
 
 
 def file_tags(facts: MediaFacts) -> dict[str, str]:
     """What the file says of itself as a whole, without stale notes. In Ogg that stands in the stream."""
-    found = {k: v for k, v in facts.tags.items() if v and not is_stale(k)}
+    found = {k: v for k, v in facts.tags.items() if not is_stale(k, v)}
+    if _CLOCK_ONLY.match(found.get("creation_time", "")):  # Broadcast WAV; FFmpeg would put today's date before it.
+        clock = found.pop("creation_time")
+        if _DAY.match(found.get("date", "")):
+            found["creation_time"] = f"{found['date']}T{clock}"
     if facts.container in _OGG_STREAM_TAGS:
         for stream in facts.streams:
             for key, value in stream.tags.items():
-                if value and not is_stale(key) and key.lower() != "language" and not stream.cover:
+                if not is_stale(key, value) and key.lower() != "language" and not stream.cover:
                     found.setdefault(key, value)
     return found
 
@@ -59,7 +66,7 @@ def stream_tags(facts: StreamFacts, file: MediaFacts, container: Container) -> d
 
     Ogg keeps the file's tags in the stream, so there the file's own go before.
     """
-    found = {_stream_key(k): _TEXT_ONLY.sub("", v) for k, v in facts.tags.items() if v and not is_stale(k)}
+    found = {_stream_key(k): _TEXT_ONLY.sub("", v) for k, v in facts.tags.items() if not is_stale(k, v)}
     if container.muxer in _OGG_STREAM_TAGS:
         taken = {key.lower() for key in file_tags(file)}
         return {k: v for k, v in found.items() if k.lower() not in taken}
@@ -68,6 +75,21 @@ def stream_tags(facts: StreamFacts, file: MediaFacts, container: Container) -> d
 
 def _stream_key(key: str) -> str:
     return key.lower() if key.lower() in ("language", "title") else key
+
+
+def write_chapters(out: OutputContainer, facts: MediaFacts, container: Container, shift: Fraction) -> None:
+    """The chapters of the file. For Ogg as the comments that they are there: FFmpeg's own rounds their seconds wrongly."""
+    chapters = chapters_for(facts, shift)
+    if container.muxer not in _OGG_STREAM_TAGS:
+        if chapters:
+            out.set_chapters(chapters)
+        return
+    for number, chapter in enumerate(chapters):
+        minutes, milliseconds = divmod(chapter["start"], 60_000)
+        out.metadata[f"CHAPTER{number:03d}"] = (
+            f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds // 1000:02d}.{milliseconds % 1000:03d}"
+        )
+        out.metadata[f"CHAPTER{number:03d}NAME"] = chapter["metadata"].get("title", "")
 
 
 def chapters_for(facts: MediaFacts, shift: Fraction) -> "list[Chapter]":

@@ -115,9 +115,7 @@ class _Run:
             else:
                 self._add_cover(source, plan, covers.get(plan.index))
         tags.write_file_tags(self._out, self._facts, self._container)
-        chapters = tags.chapters_for(self._facts, self.done.shift)
-        if chapters:
-            self._out.set_chapters(chapters)
+        tags.write_chapters(self._out, self._facts, self._container, self.done.shift)
 
     def _add(self, source: Stream, plan: StreamPlan) -> None:
         target, lane = self._lane(source, plan)
