@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = """# What becomes of real files
 
-Every file of a collection of real media (phones, cameras, browsers, broken and hostile ones), handed to `dmc convert` with the type that fits its
-medium by default. Made by `bench/media_table.py`; the receipt of each result says more.
+Every file of a collection of real media (phones, cameras, browsers, broken and hostile ones), handed to `dmc convert` with the type that fits
+its medium by default. Made by `bench/media_table.py`; the receipt of each result says more.
 
 | file | to | end | what |
 |---|---|---|---|
@@ -51,7 +51,7 @@ def try_one(file: Path, timeout_s: float) -> Row:
         if "Traceback" in done.stderr or not done.stdout.strip():
             return Row(file.name, "", "FAULT", (done.stderr or "no words").strip().splitlines()[-1], False, took)
         said = json.loads(done.stdout.splitlines()[-1])
-        return _row(file, said, [p for p in Path(out).iterdir()], took)
+        return _row(file, said, list(Path(out).iterdir()), took)
 
 
 def _row(file: Path, said: dict[str, object], left: list[Path], took: float) -> Row:
