@@ -19,7 +19,12 @@ WIDTHS: Mapping[str, int] = {"hash": 2, "send": 2, "fetch": 2, "ask": 1}
 
 
 class Crew(Protocol):
-    """Lanes of workers. `submit`, `free`, `collect` and `close` belong to the owner's thread; `post` and `stopping` to everybody."""
+    """Lanes of workers. `post` and `stopping` are for everybody, the rest for the owner's thread.
+
+    `wake` is set whenever there is something to collect.
+    """
+
+    wake: threading.Event
 
     def free(self, lane: str) -> int:
         """How many more jobs the lane takes now."""
@@ -37,14 +42,14 @@ class Crew(Protocol):
         """Call what is to be called; returns how many."""
         ...
 
-    def stopping(self) -> bool: ...
-
-    def restart(self) -> None:
-        """Stop and forget every job, then go on as new."""
+    def stop(self) -> None:
+        """Ask running jobs to stop; no new ones are taken."""
         ...
 
-    def close(self) -> None:
-        """Ask running jobs to stop and wait for them; nothing is called any more."""
+    def stopping(self) -> bool: ...
+
+    def clear(self) -> None:
+        """After `stop`: wait for running jobs, forget what they said, and take new ones again."""
         ...
 
 
@@ -53,10 +58,10 @@ def _width(widths: Mapping[str, int], lane: str) -> int:
 
 
 class ThreadCrew(Crew):
-    """Worker threads. `wake` is set whenever there is something to collect."""
+    """Worker threads, started as they are needed."""
 
-    def __init__(self, wake: threading.Event | None = None, widths: Mapping[str, int] = WIDTHS) -> None:
-        self.wake = wake or threading.Event()
+    def __init__(self, widths: Mapping[str, int] = WIDTHS) -> None:
+        self.wake = threading.Event()
         self._widths = widths
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._running: dict[str, int] = {}
@@ -95,20 +100,19 @@ class ThreadCrew(Crew):
             called += 1
         return called
 
+    def stop(self) -> None:
+        self._stop.set()
+
     def stopping(self) -> bool:
         return self._stop.is_set()
 
-    def restart(self) -> None:
-        self.close()
-        self._pools.clear()
-        self._running.clear()
-        self._stop.clear()
-
-    def close(self) -> None:
-        self._stop.set()
+    def clear(self) -> None:
         for pool in self._pools.values():
             pool.shutdown(wait=True, cancel_futures=True)
+        self._pools.clear()
+        self._running.clear()
         self._notes.clear()
+        self._stop.clear()
 
 
 class InlineCrew(Crew):
@@ -117,7 +121,8 @@ class InlineCrew(Crew):
     def __init__(self, widths: Mapping[str, int] = WIDTHS) -> None:
         self._widths = widths
         self._jobs: deque[tuple[str, Callable[[], None]]] = deque()
-        self._closed = False
+        self._stopped = False
+        self.wake = threading.Event()
 
     def free(self, lane: str) -> int:
         return _width(self._widths, lane) - sum(waiting == lane for waiting, _ in self._jobs)
@@ -143,12 +148,12 @@ class InlineCrew(Crew):
             called += 1
         return called
 
+    def stop(self) -> None:
+        self._stopped = True
+
     def stopping(self) -> bool:
-        return self._closed
+        return self._stopped
 
-    def restart(self) -> None:
+    def clear(self) -> None:
         self._jobs.clear()
-
-    def close(self) -> None:
-        self._closed = True
-        self._jobs.clear()
+        self._stopped = False

@@ -43,6 +43,12 @@ def names(source: Path, ending: str, when: datetime, client: str, *, newer: bool
         yield _fit(stem, f"{stamp}-{number}{ending}")
 
 
+def ending_of(record: OutboxRecord) -> str:
+    """The ending of the result's name, with its dot; empty if it has none."""
+    name = record.result.file_name if record.result else ""
+    return os.path.splitext(name)[1]
+
+
 def _fit(stem: str, tail: str) -> str:
     """`stem` + `tail`, the stem cut so that the name is legal."""
     while stem and len(os.fsencode(stem + tail)) > NAME_BYTES:

@@ -36,21 +36,20 @@ def disowned(record: OutboxRecord, item_id: str) -> OutboxRecord | None:
     return record.sent_again("the server no longer knew the item")
 
 
-def wants_no_result(record: OutboxRecord) -> bool:
-    """Nothing is to be fetched before the server may forget the item."""
-    return record.result is None or record.status is OutboxStatus.FETCHED
+def facts_of(view: ItemView) -> ResultFacts | None:
+    """The result as the server announces it."""
+    shown = view.result
+    if shown is None:
+        return None
+    return ResultFacts(file_name=shown.file_name, file_size=shown.file_size, sha512_checksum=shown.sha512_checksum)
 
 
 def _told(view: ItemView) -> dict[str, object]:
-    result = None
-    if view.result is not None:
-        shown = view.result
-        result = ResultFacts(file_name=shown.file_name, file_size=shown.file_size, sha512_checksum=shown.sha512_checksum)
     status = OF_SERVER[view.status]
     failed = status is OutboxStatus.FINISHED_WITH_ERRORS
     return {
         "status": status,
-        "result": result,
+        "result": facts_of(view),
         "outcome": "failed" if failed else view.outcome,
         "reason": view.reason,
         "errors": tuple(view.errors),

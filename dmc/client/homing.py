@@ -65,7 +65,7 @@ class Homing:
         folder = deliver.target_folder(record, self._root(record))
         earlier = {known.id for known in self._catalog.at_path(record.path)}
         newer = min(earlier, default=record.id) < record.id
-        names = deliver.names(record.path, _ending(record), self._clock.now(), self._client, newer=newer)
+        names = deliver.names(record.path, deliver.ending_of(record), self._clock.now(), self._client, newer=newer)
         first_two = [folder / next(names), folder / next(names)] if record.adopted and record.result_path is None else []
         likely = [path for path in first_two if self._catalog.owner_of_result(path) is None]
         self._crew.submit(
@@ -99,7 +99,7 @@ class Homing:
     def _place(self, record: OutboxRecord) -> Path:
         folder = deliver.target_folder(record, self._root(record))
         older = [known for known in self._catalog.at_path(record.path) if known.id < record.id]
-        names = deliver.names(record.path, _ending(record), self._clock.now(), self._client, newer=bool(older))
+        names = deliver.names(record.path, deliver.ending_of(record), self._clock.now(), self._client, newer=bool(older))
         return deliver.choose(folder, names, lambda path: self._catalog.owner_of_result(path) not in (None, record.id))
 
     def _put_in_place(self, record: OutboxRecord) -> None:
@@ -174,12 +174,6 @@ class Homing:
         self._link.log.warning("delivery delayed", record=record.id, code=problem.code, message=problem.message)
         if record.reason != problem.message:
             self._catalog.update(record.id, lambda kept: kept.changed(reason=problem.message))
-
-
-def _ending(record: OutboxRecord) -> str:
-    name = record.result.file_name if record.result else ""
-    stem, dot, ending = name.rpartition(".")
-    return f".{ending}" if dot and stem else ""
 
 
 def _fetch_job(

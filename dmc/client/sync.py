@@ -68,7 +68,10 @@ class Lane:
 
 
 class Sync:
-    """The client. `wake` may be set by anybody to have it look at once; `state` holds outbox, lock and server identities."""
+    """The client. `wake` may be set by anybody to have it look at once; `state` holds outbox, lock and server identities.
+
+    It closes the transports when it stops; the outbox belongs to whoever opened it.
+    """
 
     def __init__(
         self,
@@ -84,9 +87,8 @@ class Sync:
         timing: Timing | None = None,
         client_name: str = os.uname().nodename,
         draw: random.Random | None = None,
-        wake: threading.Event | None = None,
     ) -> None:
-        self.wake = wake or threading.Event()
+        self.wake = crew.wake
         self.hints = Hints(self.wake)
         self._servers = servers
         self._outbox = outbox
@@ -209,7 +211,7 @@ class Sync:
             finally:
                 if self._watcher is not None:
                     self._watcher.close()
-                self._crew.close()
+                self._end_jobs()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
@@ -233,12 +235,19 @@ class Sync:
                 raise  # What was written cannot be trusted any more; a new process reads it anew.
             except Exception as problem:  # noqa: BLE001 - the last defence: whatever happened, the outbox knows where to go on
                 _LOG.fault("client loop", fault=type(problem).__name__)
-                self._crew.restart()
+                self._end_jobs()
                 self._build()
                 wait = backoff(faults, draw=self._draw)
                 faults += 1
             if self._clock.wait(self.wake, min(wait, self._timing.outbox_look_s)):
                 self.wake.clear()
+
+    def _end_jobs(self) -> None:
+        """Let running transfers stop where they are; what they would have said is forgotten. Everything may be begun again after it."""
+        self._crew.stop()
+        for _, transport in self._servers:
+            transport.close()
+        self._crew.clear()
 
     # --- What can be seen from outside -----------------------------------------------------------------------------
 

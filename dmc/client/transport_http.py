@@ -37,7 +37,7 @@ Value = TypeVar("Value")
 
 
 class HttpTransport(Transport):
-    """The way to the server at `address`. May be used from several threads; `close` ends what still runs."""
+    """The way to the server at `address`. May be used from several threads; `close` ends what still runs; used after it, it starts anew."""
 
     def __init__(self, address: ServerAddress) -> None:
         self._calls = Calls(address.url, address.token)
@@ -113,8 +113,7 @@ class HttpTransport(Transport):
         return found
 
     def close(self) -> None:
-        self._run(self._calls.close())
-        self._thread.close()
+        self._thread.close(self._calls.close)
 
     def _post(self, item_id: str, what: str, body: Any = None) -> None:
         self._run(self._calls.call("POST", f"{ITEMS}/{item_id}/{what}", body=body))

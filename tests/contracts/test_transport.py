@@ -48,9 +48,7 @@ def send(transport: Transport, what: Parcel) -> ItemView:
 
 def facts(item: ItemView | None) -> ResultFacts:
     assert item is not None and item.result is not None
-    return ResultFacts(
-        file_name=item.result.file_name, file_size=item.result.file_size, sha512_checksum=item.result.sha512_checksum
-    )
+    return ResultFacts(file_name=item.result.file_name, file_size=item.result.file_size, sha512_checksum=item.result.sha512_checksum)
 
 
 def converted(transport: Transport, server: MemoryServer, folder: Path, result: bytes = CONTENT[::-1]) -> tuple[str, ResultFacts]:
@@ -111,9 +109,7 @@ def test_law_2_a_file_without_content_becomes_an_item(transport: Transport, serv
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4095, 4096, 100_000, len(CONTENT) - 1])
-def test_law_3_a_cut_upload_resumes_where_the_server_stopped(
-    transport: Transport, server: MemoryServer, tmp_path: Path, cut: int
-) -> None:
+def test_law_3_a_cut_upload_resumes_where_the_server_stopped(transport: Transport, server: MemoryServer, tmp_path: Path, cut: int) -> None:
     server.cut_after = cut
     urls: list[str] = []
     counts: list[int] = []
