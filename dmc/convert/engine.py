@@ -101,8 +101,6 @@ class _Work:
         meter = Meter(self._on_progress, facts.duration_s)
         done = transcode(self._source, target, facts, made, self._limits, meter.transcoded, self._stop, self._job.label)
         damages = damage.damages(facts, made, done, self._job.label)
-            f"{m.hidden} packets of stream {m.index} that an edit list hid are seen or heard again" for m in done.made.values() if m.hidden
-        ]
         check, after = verify(self._source, target, done, made, self._limits, meter.verified)
         size = target.stat().st_size
         receipt = self._receipt("converted", facts, made).model_copy(
