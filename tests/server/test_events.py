@@ -1,0 +1,127 @@
+"""The live feed: snapshot, changes, progress, replay, resync, end."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from dmc.broker.ledger import Delete
+from dmc.protocol import EVENTS
+from dmc.server import feed as feeds
+from dmc.server.auth import Caller
+from dmc.server.feed import Event, Subscriber
+from tests.server.conftest import House
+
+
+class Stream:
+    """Reads events off an answer."""
+
+    def __init__(self, reply: aiohttp.ClientResponse) -> None:
+        self._reply = reply
+        self.last_id = ""
+
+    async def next(self) -> tuple[str, Any]:
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(5):
+            while True:
+                line = (await self._reply.content.readline()).decode()
+                if not line:
+                    return "end", None
+                name, _, value = line.rstrip("\n").partition(": ")
+                if not name and "event" in fields:
+                    self.last_id = fields.get("id", self.last_id)
+                    return fields["event"], json.loads(fields["data"])
+                fields[name] = value
+
+    async def until(self, kind: str) -> Any:
+        while True:
+            seen, data = await self.next()
+            if seen == kind:
+                return data
+            assert seen != "end"
+
+
+@asynccontextmanager
+async def listening(http: aiohttp.ClientSession, last_id: str = "") -> AsyncIterator[Stream]:
+    async with http.get(EVENTS, headers={"Last-Event-ID": last_id} if last_id else {}) as reply:
+        assert (reply.status, reply.content_type) == (200, "text/event-stream")
+        yield Stream(reply)
+
+
+async def test_a_snapshot_comes_first_then_what_happens(running: House, http: aiohttp.ClientSession) -> None:
+    first = await running.upload(http, b"1")
+    async with listening(http) as stream:
+        kind, data = await stream.next()
+        assert (kind, [item["item_id"] for item in data["items"]], data["more"]) == ("snapshot", [first], False)
+        second = await running.upload(http, b"2")
+        assert (await stream.until("item"))["item_id"] == second
+        running.begin(first)
+        view = await stream.until("item")
+        assert (view["item_id"], view["status"]) == (first, "in_progress")
+        running.work(first, 0.5)
+        progress = await stream.until("progress")
+        assert (progress["item_id"], progress["fraction"]) == (first, 0.5)
+
+
+async def test_a_deleted_item_is_told_as_gone(running: House, http: aiohttp.ClientSession) -> None:
+    item_id = await running.upload(http, b"1")
+    done = running.finish(item_id, b"r")
+    async with listening(http) as stream:
+        await stream.until("snapshot")
+        running.ledger.change([Delete(item_id, done.version)])
+        assert await stream.until("gone") == {"item_id": item_id}
+
+
+async def test_who_comes_back_hears_what_was_missed(running: House, http: aiohttp.ClientSession) -> None:
+    async with listening(http) as stream:
+        await stream.until("snapshot")
+        await running.upload(http, b"1")
+        await stream.until("item")
+        seen = stream.last_id
+    missed = [await running.upload(http, bytes([n])) for n in range(3)]
+    async with listening(http) as stream:
+        await stream.until("snapshot")  # The feed has got so far.
+    async with listening(http, seen) as stream:
+        heard = [await stream.next() for _ in range(3)]
+    assert [(kind, data["item_id"]) for kind, data in heard] == [("item", item_id) for item_id in missed]
+
+
+async def test_an_unknown_number_gets_a_snapshot(running: House, http: aiohttp.ClientSession) -> None:
+    for last_id in ("feedface-5", "nonsense", "-"):
+        async with listening(http, last_id) as stream:
+            assert (await stream.next())[0] == "snapshot"
+
+
+async def test_nobody_hears_of_the_items_of_others(running: House, http: aiohttp.ClientSession) -> None:
+    other = running.client(running.tokens.create("phone"))
+    admin = running.client(running.tokens.create("root", ["read", "admin"]))
+    async with listening(other) as stream, listening(admin) as all_of_it:
+        assert (await stream.next()) == ("snapshot", {"items": [], "more": False})
+        await all_of_it.until("snapshot")
+        mine = await running.upload(http, b"1")
+        theirs = await running.upload(other, b"2")
+        assert (await stream.until("item"))["item_id"] == theirs
+        assert {(await all_of_it.until("item"))["item_id"] for _ in range(2)} == {mine, theirs}
+
+
+async def test_streams_end_first_when_the_server_stops(running: House, http: aiohttp.ClientSession) -> None:
+    async with listening(http) as stream:
+        await stream.until("snapshot")
+        assert running.server is not None
+        began = asyncio.get_running_loop().time()
+        await running.server.stop()
+        assert asyncio.get_running_loop().time() - began < 3
+        assert (await stream.next())[0] == "resync"
+        assert (await stream.next())[0] == "end"
+
+
+def test_who_is_too_far_behind_is_not_buffered() -> None:
+    subscriber = Subscriber(Caller("laptop", "laptop", frozenset()))
+    for number in range(feeds.MOST_BEHIND + 5):
+        subscriber.offer(Event(number, "item", "laptop", {}))
+    assert subscriber.lost
+    assert subscriber.waiting.get_nowait() is None
+    assert subscriber.waiting.empty()
