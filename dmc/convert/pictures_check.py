@@ -1,0 +1,66 @@
+"""Is the result what the source was? Decodes every frame of it and compares: sizes, times, and pixels.
+
+Where the format loses nothing, what one sees must be equal; elsewhere a rough likeness is asked for, against gross faults.
+A frame that repeats the one before may have been written as one frame shown longer: that is the same film.
+"""
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageChops, ImageStat
+
+from dmc.convert.pictures_frames import FrameFacts
+from dmc.errors import VerificationFailed
+
+_UNLIKE = 40.0
+"""Largest mean distance of brightness (0 to 255) between thumbnails of source and result."""
+
+_ROUNDING_MS = 1.0
+
+
+def check_frames(source: Sequence[FrameFacts], result: Sequence[FrameFacts], *, pixels: bool) -> int:
+    """How many of the source's frames were merged with the one before; raises VerificationFailed.
+
+    `pixels`: what one sees of each frame must be equal.
+    """
+    position, clock_source, clock_result = 0, 0.0, 0.0
+    for number, frame in enumerate(result):
+        if position >= len(source):
+            raise VerificationFailed(f"the result has {len(result)} frames, the source {len(source)}.")
+        if pixels and frame.digest != source[position].digest:
+            raise VerificationFailed(f"frame {number + 1} of the result does not show what the source shows.")
+        clock_result += frame.delay_ms
+        clock_source += source[position].delay_ms
+        position += 1
+        while _repeats(source, position) and (
+            clock_result - clock_source > _ROUNDING_MS
+            or (source[position].delay_ms == 0 and len(source) - position > len(result) - number - 1)
+            or number == len(result) - 1
+        ):
+            clock_source += source[position].delay_ms
+            position += 1
+        if len(source) > 1 and abs(clock_result - clock_source) > _ROUNDING_MS:
+            raise VerificationFailed(f"frame {number + 1} of the result ends at {clock_result:.0f} ms instead of {clock_source:.0f} ms.")
+    if position != len(source):
+        raise VerificationFailed(f"the result has {len(result)} frames, the source {len(source)}.")
+    return len(source) - len(result)
+
+
+def _repeats(frames: Sequence[FrameFacts], number: int) -> bool:
+    return 0 < number < len(frames) and frames[number].digest == frames[number - 1].digest
+
+
+def check_likeness(source: Image.Image, result: Image.Image) -> None:
+    """Raise VerificationFailed when two pictures of the same size are not alike even from afar."""
+    if source.size != result.size:
+        raise VerificationFailed(f"the result is {result.width} × {result.height} instead of {source.width} × {source.height}.")
+    distance = ImageStat.Stat(ImageChops.difference(_from_afar(source), _from_afar(result))).mean[0]
+    if distance > _UNLIKE:
+        raise VerificationFailed("the result does not look like the source.")
+
+
+def _from_afar(picture: Image.Image) -> Image.Image:
+    size = (min(64, picture.width), min(64, picture.height))
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
+    return picture.convert("RGB").resize(size, Image.Resampling.BOX).convert("L")
