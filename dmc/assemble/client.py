@@ -1,15 +1,21 @@
 """The client, its outbox and its ways to servers, put together from settings."""
 
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmc.clock import SystemClock
-from dmc.config import ClientSettings, KnownServer
+from dmc.config import ClientSettings, KnownServer, known_servers
+from dmc.conversions import guess_media_type
 from dmc.errors import BadSettings
 from dmc.files import RealDisk
 
 if TYPE_CHECKING:
+    from dmc.client.errand import Errand
+    from dmc.client.model import ServerAddress
     from dmc.client.outbox import Outbox
     from dmc.client.sync import Sync
     from dmc.client.transport import Transport
@@ -22,14 +28,6 @@ def open_outbox(settings: ClientSettings, *, recover: bool = False) -> "Outbox":
 
     settings.state_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return JournalOutbox.open(settings.state_folder / "outbox.json", RealDisk(), recover=recover)
-
-
-def transport_to(server: KnownServer) -> "Transport":
-    """The way to a server of the settings; raises BadSettings when its token file cannot be read."""
-    from dmc.client.model import ServerAddress
-    from dmc.client.transport_http import HttpTransport
-
-    return HttpTransport(ServerAddress(name=server.label, url=_url(server), token=_token(server)))
 
 
 def _url(server: KnownServer) -> str:
@@ -48,11 +46,48 @@ def _token(server: KnownServer) -> str | None:
         ) from None
 
 
+def ways_to(servers: Iterable[KnownServer]) -> "list[tuple[ServerAddress, Transport]]":
+    """The ways to servers, in their order; raises BadSettings when a token file cannot be read."""
+    from dmc.client.model import ServerAddress
+    from dmc.client.transport_http import HttpTransport
+
+    addresses = [
+        ServerAddress(
+            name=server.label,
+            url=_url(server),
+            token=_token(server),
+            media_types=frozenset(server.list_of_supported_media_types),
+            conversion_types=None if server.conversion_types is None else frozenset(server.conversion_types),
+        )
+        for server in servers
+    ]
+    return [(address, HttpTransport(address)) for address in addresses]
+
+
+@contextmanager
+def open_errand(settings: ClientSettings, stop: threading.Event) -> "Iterator[Errand]":
+    """What one command has to do with this client's items."""
+    from dmc.client.errand import Errand
+
+    errand = Errand(
+        state=settings.state_folder,
+        outbox=open_outbox(settings),
+        servers=ways_to(known_servers(settings)),
+        disk=RealDisk(),
+        clock=SystemClock(),
+        stop=stop,
+    )
+    try:
+        yield errand
+    finally:
+        errand.close()
+
+
 @contextmanager
 def open_client(settings: ClientSettings) -> "Iterator[Sync]":
     """The client with its watcher, ready to run."""
     from dmc.client.crew import ThreadCrew
-    from dmc.client.model import ObservedPath, ServerAddress, Timing
+    from dmc.client.model import ObservedPath, Timing
     from dmc.client.sync import Sync
     from dmc.client.watch import Watcher
 
@@ -66,19 +101,6 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
         )
         for path in settings.list_of_paths_to_observe
     ]
-    servers = [
-        (
-            ServerAddress(
-                name=server.label,
-                url=_url(server),
-                token=_token(server),
-                media_types=frozenset(server.list_of_supported_media_types),
-                conversion_types=None if server.conversion_types is None else frozenset(server.conversion_types),
-            ),
-            transport_to(server),
-        )
-        for server in settings.list_of_servers
-    ]
     timing = Timing(
         rescan_s=settings.rescan_interval_s,
         settle_s=settings.settle_s,
@@ -88,7 +110,7 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
     yield Sync(
         state=settings.state_folder,
         observed=observed,
-        servers=servers,
+        servers=ways_to(settings.list_of_servers),
         outbox=open_outbox(settings, recover=True),
         disk=RealDisk(),
         clock=SystemClock(),
@@ -96,6 +118,22 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
         watcher=Watcher(SystemClock()),
         timing=timing,
     )
+
+
+def would_take(settings: ClientSettings, folder: Path) -> list[tuple[str, str]]:
+    """(file, conversion type) of all in `folder` that the client would take were it observed; touches nothing."""
+    from dmc.client.ignore import IgnoreRules
+    from dmc.client.scan import Found, walk
+    from dmc.config import ObservedPath
+
+    folder = Path(os.path.abspath(folder))
+    observed = next((one for one in settings.list_of_paths_to_observe if one.path == folder), ObservedPath(path=folder))
+    taken = []
+    for found in walk(folder, IgnoreRules(observed.ignore), [observed.output_folder or folder / "converted"]):
+        medium = guess_media_type(found.path) if isinstance(found, Found) else None
+        if medium in observed.observed_media_types:
+            taken.append((os.fsencode(found.path).decode("utf-8", "backslashreplace"), observed.conversion_types[medium]))
+    return taken
 
 
 def ping_server(url: str) -> "Identity":

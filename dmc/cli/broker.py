@@ -84,8 +84,8 @@ def list_items(
         rows = [item.model_dump(mode="json", exclude_none=True) for item in items]
         screen.document("items", {"items": rows, "counts": {str(key): number for key, number in counts.items()}})
         return
-    rows = [[i.item_id, i.status, i.conversion_type, bytes_text(i.file_size), i.original_file_name] for i in items]
-    screen.table(["ITEM", "STATUS", "TO", "SIZE", "NAME"], rows)
+    lines = [[i.item_id, i.status, i.conversion_type, bytes_text(i.file_size), i.original_file_name] for i in items]
+    screen.table(["ITEM", "STATUS", "TO", "SIZE", "NAME"], lines)
     screen.say(", ".join(f"{number} {key}" for key, number in counts.items()))
 
 

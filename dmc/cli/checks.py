@@ -31,14 +31,16 @@ class Check:
 
 def examine() -> list[Check]:
     """All checks for this machine and its settings."""
-    from dmc.convert.sandbox import describe
+    from dmc.convert.sandbox import status
 
     server, client = load_server().settings, load_client().settings
     checks = [*check_folder("data folder", server.data_folder), *check_folder("state folder", client.state_folder)]
     checks += [check_space(server.data_folder, server.limits.disk_floor), check_bind(server), *check_observed(client)]
     folders = sum(1 for observed in client.list_of_paths_to_observe for _ in os.walk(observed.path))
     checks.append(check_inotify(folders))
-    checks += [Check(f"sandbox: {part}", "ok" if there else "warn", words) for part, there, words in describe()]
+    walls = status(server.sandbox)
+    checks.append(Check("sandbox", "ok" if walls.active else "warn", f"active: {', '.join(walls.active) or 'nothing'}."))
+    checks += [Check("sandbox", "warn", f"missing: {part}.") for part in walls.missing]
     return checks
 
 

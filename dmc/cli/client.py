@@ -32,16 +32,18 @@ def sync_once(
     as_json: Json = False,
 ) -> None:
     """Look once, send and fetch what is due, and end. Example: dmc client sync"""
-    from dmc.assemble.client import open_client
+    from dmc.assemble.client import open_client, open_errand
     from dmc.cli.items import record_view
     from dmc.cli.running import stop_on_signals
     from dmc.config import load_client
     from dmc.errors import TimedOut
 
     screen = screen_of(context)
-    with stop_on_signals() as stop, open_client(load_client(config).settings) as client:
+    settings = load_client(config).settings
+    with stop_on_signals() as stop, open_client(settings) as client:
         idle = client.run_until_idle(stop, timeout)
-        records = [record_view(record) for record in client.records()]
+    with open_errand(settings, stop) as errand:
+        records = [record_view(record) for record in errand.records()]
     if as_json:
         screen.document("sync", {"idle": idle, "records": records})
     if stop.is_set():

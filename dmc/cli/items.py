@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +13,8 @@ from dmc.cli.convert import Options, parse_options
 from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of
 
 if TYPE_CHECKING:
+    from dmc.client.errand import Errand
     from dmc.client.records import OutboxRecord
-    from dmc.config import ClientSettings
     from dmc.protocol import ItemView
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Client settings file.", exists=True, dir_okay=False)]
@@ -27,10 +29,15 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _settings(config: Path | None) -> "ClientSettings":
+@contextmanager
+def _errand(config: Path | None) -> "Iterator[Errand]":
+    """This command's business with the outbox and the servers; the first Ctrl-C ends waiting, not the items."""
+    from dmc.assemble.client import open_errand
+    from dmc.cli.running import stop_on_signals
     from dmc.config import load_client
 
-    return load_client(config).settings
+    with stop_on_signals() as stop, open_errand(load_client(config).settings, stop) as errand:
+        yield errand
 
 
 def record_view(record: "OutboxRecord", live: "ItemView | None" = None) -> dict[str, Any]:
@@ -75,7 +82,6 @@ def add(
     dry_run: DryRun = False,
 ) -> None:
     """Put files into the outbox and try to send them at once. Example: dmc add clip.mov --to web --wait"""
-    from dmc.assemble.client import Errand
     from dmc.assemble.local import conversion_for
 
     screen = screen_of(context)
@@ -85,7 +91,7 @@ def add(
         for file, kind in chosen:
             screen.say(f"would add {file} as {kind}")
         return
-    with Errand(_settings(config)) as errand:
+    with _errand(config) as errand:
         records = [errand.add(file, kind, wanted, no_queue=no_queue) for file, kind in chosen]
         running = errand.deliver([record.id for record in records], until_done=wait, tell=lambda record, live: _tell(screen, record, live))
         ended = [errand.look(record.id) for record in records]
@@ -123,10 +129,9 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show the items of this client, wherever they are now. Example: dmc status --watch"""
-    from dmc.assemble.client import Errand
 
     screen = screen_of(context)
-    with Errand(_settings(config)) as errand:
+    with _errand(config) as errand:
         if watch:
             for record, live in errand.changes(ids or []):
                 if as_json:
@@ -167,13 +172,12 @@ def download(
     dry_run: DryRun = False,
 ) -> None:
     """Fetch results; resumes, and checks every byte. Example: dmc download 0192f0c4-11aa -o ~/Videos"""
-    from dmc.assemble.client import Errand
     from dmc.errors import UsageFault
 
     screen = screen_of(context)
     if output is not None and len(ids) > 1 and not output.is_dir():
         raise UsageFault(f"{output} is no folder, and there is more than one result.", "Name a folder: -o FOLDER")
-    with Errand(_settings(config)) as errand:
+    with _errand(config) as errand:
         for one in ids:
             record = errand.find(one)
             if dry_run:
@@ -197,10 +201,9 @@ def retry(context: typer.Context, ids: Ids, config: Config = None, dry_run: DryR
 
 
 def _wish(context: typer.Context, verb: str, ids: list[str], config: Path | None, dry_run: bool) -> None:
-    from dmc.assemble.client import Errand
 
     screen = screen_of(context)
-    with Errand(_settings(config)) as errand:
+    with _errand(config) as errand:
         for one in ids:
             record = errand.find(one)
             if dry_run:
@@ -215,11 +218,10 @@ def receipt(
     """Show what was kept, changed and lost, and how the result was verified. Example: dmc receipt 0192f0c4-11aa"""
     import json
 
-    from dmc.assemble.client import Errand
     from dmc.assemble.local import receipt_lines
 
     screen = screen_of(context)
-    with Errand(_settings(config)) as errand:
+    with _errand(config) as errand:
         content = errand.receipt(errand.find(one))
     if as_json:
         screen.data(json.dumps(content, ensure_ascii=False))

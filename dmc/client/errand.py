@@ -1,0 +1,246 @@
+"""One command's business with this client's items: send what was just added, look, fetch, cancel, retry.
+
+Works beside a running client, which sees every change in the outbox; sends by itself only while none is running.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dmc.client import following, requests, route
+from dmc.client.model import ServerAddress
+from dmc.client.outbox import Outbox
+from dmc.client.records import OutboxRecord, OutboxStatus
+from dmc.client.sync import LOCK_NAME
+from dmc.client.transport import Parcel, Transport
+from dmc.clock import Clock
+from dmc.errors import DmcError, Locked, NotFound, Refused, ServerUnreachable, Unavailable, WrongStatus
+from dmc.files import Disk
+from dmc.items import ItemIds
+from dmc.locks import ProcessLock
+from dmc.protocol import ItemView
+
+LOOK_S = 0.5
+"""How often a command that waits looks again."""
+
+Tell = Callable[[OutboxRecord, ItemView | None], None]
+
+
+class Errand:
+    """See the top of this file. `servers` are the ways to the servers of the settings, first one first."""
+
+    def __init__(
+        self,
+        *,
+        state: Path,
+        outbox: Outbox,
+        servers: Sequence[tuple[ServerAddress, Transport]],
+        disk: Disk,
+        clock: Clock,
+        stop: threading.Event,
+    ) -> None:
+        self._outbox = outbox
+        self._servers = servers
+        self._disk = disk
+        self._clock = clock
+        self._stop = stop
+        self._ids = ItemIds(max(outbox.ids(), default=None))
+        self._lock = ProcessLock(state / LOCK_NAME, timeout_s=0.0)
+        self.unreachable: list[str] = []
+        """What servers that did not answer had to say, a sentence each."""
+
+    # --- Looking ---------------------------------------------------------------------------------------------------
+
+    def records(self) -> list[OutboxRecord]:
+        """All records, oldest first."""
+        self._outbox.refresh()
+        return list(requests.listing(self._outbox))
+
+    def find(self, prefix: str) -> OutboxRecord:
+        """The record whose id or item id begins so; raises UnknownItem, UsageFault."""
+        self._outbox.refresh()
+        return requests.find(self._outbox, prefix)
+
+    def look(self, record_id: str) -> OutboxRecord:
+        """The record as it is now."""
+        self._outbox.refresh()
+        return requests.find(self._outbox, record_id)
+
+    def live(self, records: Sequence[OutboxRecord]) -> dict[str, ItemView]:
+        """What the servers say now of records that are with them, by item id; a server that is away is left out."""
+        views: dict[str, ItemView] = {}
+        self.unreachable = []
+        for address, transport in self._servers:
+            mine = [r.item_id for r in records if r.item_id and r.server_name == address.name and r.status.is_at_server]
+            if not mine:
+                continue
+            try:
+                views |= transport.progress(mine)
+            except DmcError as problem:
+                self.unreachable.append(f"{address.name}: {problem.message}")
+        return views
+
+    def changes(self, prefixes: Sequence[str]) -> Iterator[tuple[OutboxRecord, ItemView | None]]:
+        """Each record whenever it changed, until all are done or somebody stops."""
+        wanted = {self.find(prefix).id for prefix in prefixes}
+        seen: dict[str, tuple[object, object]] = {}
+        while True:
+            records = [r for r in self.records() if not wanted or r.id in wanted]
+            views = self.live(records)
+            for record in records:
+                view = views.get(record.item_id or "")
+                mark = (record.version, view.progress if view else None)
+                if seen.get(record.id) != mark:
+                    seen[record.id] = mark
+                    yield record, view
+            if all(record.status.is_done for record in records) or self._clock.wait(self._stop, LOOK_S):
+                return
+
+    # --- Sending ---------------------------------------------------------------------------------------------------
+
+    def add(self, file: Path, kind: str, options: dict[str, Any], *, no_queue: bool = False) -> OutboxRecord:
+        """Put a file into the outbox. With `no_queue` raises ServerUnreachable instead when no server is there for it."""
+        if no_queue and not any(self._answers(transport) for _, transport in self._servers):
+            raise ServerUnreachable("no server answers, and --no-queue was given.", "Leave --no-queue out to have it wait in the outbox.")
+        return requests.add_file(self._outbox, file, conversion_type=kind, clock=self._clock, ids=self._ids, options=options)
+
+    def _answers(self, transport: Transport) -> bool:
+        try:
+            return transport.reach().accepting
+        except Unavailable:
+            return False
+
+    def deliver(self, record_ids: Sequence[str], *, until_done: bool, tell: Tell) -> bool:
+        """Send records that wait, unless a running client does; with `until_done` follow them to their end. True if a client runs here."""
+        try:
+            with self._lock.held():
+                for record_id in record_ids:
+                    self._send(self.look(record_id), tell)
+                running = False
+        except Locked:
+            running = True
+        if until_done:
+            self._follow(set(record_ids), tell)
+        return running
+
+    def _send(self, record: OutboxRecord, tell: Tell) -> None:
+        """One try with the first server that fits and answers; what stands in the way is left to the next client."""
+        if not record.is_sendable:
+            return
+        for address, transport in self._servers:
+            if not route.fits(address, record.media_type, record.conversion_type):
+                continue
+            try:
+                instance = transport.reach().instance
+                view = transport.send(_parcel(record), lambda _: None, lambda _: None, self._stop.is_set)
+            except Unavailable:
+                continue
+            except Refused as problem:
+                self._park(record, problem)
+                return
+            now = self._clock.now()
+            after = requests.change(
+                self._outbox,
+                record.id,
+                lambda kept: (
+                    following.accepted(kept, view, server=address.name, instance=instance, now=now, adopted=False)  # noqa: B023 - called at once
+                    if kept.is_sendable
+                    else None
+                ),
+            )
+            tell(after, view)
+            return
+
+    def _park(self, record: OutboxRecord, problem: Refused) -> None:
+        note = {"code": problem.code, "message": problem.message, "hint": problem.hint}
+        fields = {"status": OutboxStatus.PARKED, "reason": problem.message, "errors": (note,)}
+        requests.change(self._outbox, record.id, lambda kept: kept.changed(**fields))
+
+    def _follow(self, record_ids: set[str], tell: Tell) -> None:
+        """Tell of each change until every record has an end or somebody stops."""
+        told: dict[str, object] = {}
+        while not self._stop.is_set():
+            records = [self.look(record_id) for record_id in record_ids]
+            views = self.live(records)
+            for record in records:
+                view = views.get(record.item_id or "")
+                if view is not None and view.status.is_finished and not OutboxStatus(record.status).is_done:
+                    record = self._ended(record, view)
+                mark = (record.status, view.progress if view else None)
+                if told.get(record.id) != mark:
+                    told[record.id] = mark
+                    tell(record, view)
+            if all(_has_ended(self.look(record_id)) for record_id in record_ids):
+                return
+            self._clock.wait(self._stop, LOOK_S)
+
+    def _ended(self, record: OutboxRecord, view: ItemView) -> OutboxRecord:
+        now = self._clock.now()
+        return requests.change(self._outbox, record.id, lambda kept: following.followed(kept, view, now))
+
+    # --- Results and wishes ----------------------------------------------------------------------------------------
+
+    def download(self, record: OutboxRecord, target: Path) -> Path:
+        """Fetch a result to `target` (a folder or a new name); raises WrongStatus while there is none."""
+        return requests.download(
+            self._outbox, record, self._way(record), target, disk=self._disk, clock=self._clock, client=os.uname().nodename
+        )
+
+    def cancel(self, record: OutboxRecord) -> str:
+        """Ask for an item to be stopped; one that no server has yet is set aside. Returns what was done in words."""
+        if record.item_id is None:
+            if record.status is OutboxStatus.PARKED:
+                raise WrongStatus(f"{record.label} is set aside already.")
+            fields = {"status": OutboxStatus.PARKED, "reason": "cancelled on request"}
+            requests.change(self._outbox, record.id, lambda kept: kept.changed(**fields))
+            return f"{record.label} is set aside and will not be sent."
+        self._way(record).cancel(record.item_id)
+        return f"{record.label}: the server was asked to stop it."
+
+    def retry(self, record: OutboxRecord) -> str:
+        """Ask for a failed item to be tried again, or let one that was set aside start over. Returns what was done in words."""
+        if record.item_id is None or record.status is OutboxStatus.PARKED:
+            requests.send_again(self._outbox, record)
+            return f"{record.label} will be sent."
+        self._way(record).retry(record.item_id)
+        requests.retried(self._outbox, record)
+        return f"{record.label}: the server was asked to try again."
+
+    def receipt(self, record: OutboxRecord) -> dict[str, Any]:
+        """The receipt of a finished item."""
+        if record.item_id is None:
+            raise WrongStatus(f"{record.label} has not been converted yet.", "See how far it is with: dmc status")
+        return self._way(record).receipt(record.item_id)
+
+    def _way(self, record: OutboxRecord) -> Transport:
+        for address, transport in self._servers:
+            if address.name == record.server_name:
+                return transport
+        raise NotFound(
+            f"the server {record.server_name!r} that has {record.label} is not in the settings.", "Put it back into list_of_servers."
+        )
+
+    def close(self) -> None:
+        """Let go of outbox and servers."""
+        for _, transport in self._servers:
+            transport.close()
+        self._outbox.close()
+
+
+def _parcel(record: OutboxRecord) -> Parcel:
+    return Parcel(
+        path=record.path,
+        label=record.label,
+        file_size=record.size,
+        sha512=record.sha512,
+        conversion_type=record.conversion_type,
+        key=record.key,
+        options=record.options,
+        upload_url=record.upload_url,
+    )
+
+
+def _has_ended(record: OutboxRecord) -> bool:
+    return record.status.is_done or record.status in (OutboxStatus.FINISHED_SUCCESSFUL, OutboxStatus.FINISHED_WITH_ERRORS)
