@@ -5,6 +5,7 @@ from typing import Any
 
 from dmc.conversions import MediaType, check_fits, check_options, find_conversion
 from dmc.convert.limits import Limits
+from dmc.convert.pictures_plan import plan_picture
 from dmc.convert.plan import plan
 from dmc.convert.probe import probe
 from dmc.convert.recipes import RECIPES
@@ -22,7 +23,7 @@ def look(file: Path, kind: str | None, options: dict[str, Any], limits: Limits) 
     check_fits(wanted, facts.media_type)
     check_options(wanted.name, options)
     if facts.media_type is MediaType.IMAGE:
-        from dmc.convert.pictures_plan import plan_picture
-
-        return facts.to_plain(), plan_picture(facts, kind, options).to_plain()
+        already = plan_picture(facts, kind, options)
+        outcome = "skip" if already else "convert"
+        return facts.to_plain(), {"outcome": outcome, "reason": already or "", "container": kind, "streams": []}
     return facts.to_plain(), plan(facts, RECIPES[kind], options).to_plain()
