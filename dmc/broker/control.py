@@ -16,8 +16,15 @@ from dmc.clock import Clock, rfc3339
 from dmc.conversions import did_you_mean
 from dmc.errors import Locked, UsageFault
 from dmc.files import Disk, translate, write_durably, write_loosely
+from dmc.locks import ProcessLock
 
 BEAT_EVERY_S = 0.5
+LOCK_WAIT_S = 2.0
+"""How long a new broker waits for one that is just ending."""
+
+
+class Superseded(Locked):
+    """A newer broker works here; this one must not write another line."""
 
 
 class Mode(StrEnum):
@@ -41,13 +48,27 @@ class Beat:
 class Control:
     """The three files in a data folder; see the top of this file. Any process may read them."""
 
-    def __init__(self, data: Path, disk: Disk, clock: Clock) -> None:
+    def __init__(self, data: Path, disk: Disk, clock: Clock, *, lock_wait_s: float = LOCK_WAIT_S) -> None:
         self._disk = disk
         self._clock = clock
         self._mode = data / "broker.mode"
         self._state = data / "broker.json"
         self._epoch = data / "broker.epoch"
+        self._lock = ProcessLock(data / "broker.lock", timeout_s=lock_wait_s)
         self._last_beat: tuple[float, Mode] | None = None
+
+    def hold(self) -> None:
+        """Become the only broker of this data folder; raises Locked with the pid of the one that is."""
+        try:
+            self._lock.acquire()
+        except Locked as problem:
+            beat = self.last_beat()
+            who = f"process {beat.pid}" if beat else "another process"
+            raise Locked(f"{who} is the broker of this data folder.", "Stop it first, or let it do the work.") from problem
+
+    def release(self) -> None:
+        """Let another broker begin."""
+        self._lock.release()
 
     def mode(self) -> Mode:
         """The mode that was asked for last; run if none was."""
@@ -71,7 +92,10 @@ class Control:
         if self._last_beat is not None and now - self._last_beat[0] < BEAT_EVERY_S and self._last_beat[1] is mode:
             return
         state = {"mode": mode, "pid": pid, "broker_epoch": epoch, "beat_at": rfc3339(self._clock.now())}
-        write_loosely(self._disk, self._state, json.dumps(state).encode() + b"\n")
+        try:
+            write_loosely(self._disk, self._state, json.dumps(state).encode() + b"\n")
+        except OSError as problem:
+            raise translate(problem, "writing broker.json") from problem
         self._last_beat = (now, mode)
 
     def last_beat(self) -> Beat | None:
@@ -90,10 +114,17 @@ class Control:
     def new_epoch(self) -> str:
         """Make this the newest broker; returns its name."""
         epoch = f"{rfc3339(self._clock.now())}-{secrets.token_hex(4)}"
-        write_durably(self._disk, self._epoch, epoch.encode() + b"\n")
+        try:
+            write_durably(self._disk, self._epoch, epoch.encode() + b"\n")
+        except OSError as problem:
+            raise translate(problem, "writing broker.epoch") from problem
         return epoch
 
     def check_epoch(self, epoch: str) -> None:
-        """Raise Locked if a newer broker works here."""
-        if self._disk.read(self._epoch).decode().strip() != epoch:
-            raise Locked("a newer broker works on this data folder; this one stops.", "Was broker.lock deleted? Run one broker only.")
+        """Raise Superseded if a newer broker works here."""
+        try:
+            newest = self._disk.read(self._epoch).decode().strip()
+        except OSError as problem:
+            raise translate(problem, "reading broker.epoch") from problem
+        if newest != epoch:
+            raise Superseded("a newer broker works on this data folder; this one stops.", "Was broker.lock deleted? Run one broker only.")

@@ -4,11 +4,11 @@ All disk access goes through the Disk seam, but for the bytes of originals and r
 themselves. It knows no statuses: which folder stands where is decided by the broker.
 """
 
-import errno
+import contextlib
 import json
+import re
 import stat
-import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ OUT = "out"
 TICKET = "ticket.json"
 OUTCOME = "outcome.json"
 QUARANTINE = "quarantine"
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LIVE = (Place.INCOMING, Place.TO_DO, Place.IN_PROGRESS)
 
 
@@ -44,23 +45,20 @@ class StorageDirs:
 
     def arrive(self, item_id: str) -> Path:
         folder = self._at(Place.INCOMING, item_id)
-        try:
+        with _translated("making a folder for what arrives"):
             self._disk.make_folder(folder)
-        except OSError as problem:
-            raise translate(problem, "making a folder for what arrives") from problem
         return folder
 
     def admit(self, item_id: str, file_name: str, ticket: dict[str, Any]) -> None:
         folder = self._at(Place.INCOMING, item_id)
-        try:
+        with _translated("keeping what arrived"):
             self._disk.sync_file(folder / file_name)
             write_durably(self._disk, folder / TICKET, _json(ticket))  # Syncs the folder too, and with it the original's name.
             self._disk.sync_folder(folder.parent)
-        except OSError as problem:
-            raise translate(problem, "keeping what arrived") from problem
 
     def abandon(self, item_id: str) -> None:
-        remove_tree(self._disk, self._at(Place.INCOMING, item_id))
+        with _translated("forgetting what arrived"):
+            remove_tree(self._disk, self._at(Place.INCOMING, item_id))
 
     def place_of(self, item_id: str) -> Place | None:
         """Where the item's folder stands; looks again if it was just being moved."""
@@ -79,20 +77,22 @@ class StorageDirs:
         if place is None:
             raise NotFound(f"item {item_id} has no folder.")
         if place is not to:
-            self._disk.rename(self._at(place, item_id), self._at(to, item_id))
+            with _translated(f"moving an item to {to}"):
+                self._disk.rename(self._at(place, item_id), self._at(to, item_id))
 
     def empty_out(self, item_id: str) -> None:
         out = self._folder(item_id) / OUT
-        if self._disk.stat(out) is None:
-            self._disk.make_folder(out)
-            return
-        for name in self._disk.names(out):
-            remove_tree(self._disk, out / name)
+        with _translated("emptying out/"):
+            if self._disk.stat(out) is None:
+                self._disk.make_folder(out)
+            for name in self._disk.names(out):
+                remove_tree(self._disk, out / name)
 
     def keep_out(self, item_id: str) -> None:
         folder = self._folder(item_id)
-        self._sync_tree(folder / OUT)
-        self._disk.sync_folder(folder)
+        with _translated("keeping a result"):
+            self._sync_tree(folder / OUT)
+            self._disk.sync_folder(folder)
 
     def _sync_tree(self, path: Path) -> None:
         found = self._disk.stat(path)
@@ -107,10 +107,8 @@ class StorageDirs:
         self._disk.sync_folder(path)
 
     def write_outcome(self, item_id: str, outcome: dict[str, Any]) -> None:
-        try:
+        with _translated("keeping an outcome"):
             write_durably(self._disk, self._folder(item_id) / OUTCOME, _json(outcome))
-        except OSError as problem:
-            raise translate(problem, "keeping an outcome") from problem
 
     def read_ticket(self, item_id: str) -> dict[str, Any] | None:
         return self._read(item_id, TICKET)
@@ -125,17 +123,18 @@ class StorageDirs:
 
     def remove(self, item_id: str) -> None:
         place = self.place_of(item_id)
-        if place is not None:
-            remove_tree(self._disk, self._at(place, item_id))
-        # Also when nothing was there: an earlier try may have removed it and been cut before this.
-        for folder in Place if place is None else (place,):
-            self._disk.sync_folder(self._data / folder)
+        with _translated("removing an item"):
+            if place is not None:
+                remove_tree(self._disk, self._at(place, item_id))
+            # Also when nothing was there: an earlier try may have removed it and been cut before this.
+            for folder in Place if place is None else (place,):
+                self._disk.sync_folder(self._data / folder)
 
     def places(self, among: Collection[Place] = tuple(Place)) -> list[Found]:
         found = []
         for place in among:
             for name in self._disk.names(self._data / place):
-                if _is_id(name) and self._is_folder(self._at(place, name)):
+                if _ID.fullmatch(name) and self._is_folder(self._at(place, name)):
                     found.append(Found(name, place, self._disk.stat(self._at(place, name) / TICKET) is not None))
         return found
 
@@ -150,23 +149,29 @@ class StorageDirs:
     def set_aside(self, item_id: str) -> None:
         place = self.place_of(item_id)
         if place is not None:
-            self._to_quarantine(self._at(place, item_id))
+            with _translated("moving a folder to quarantine"):
+                self._to_quarantine(self._at(place, item_id))
 
     def sync_places(self) -> None:
-        for place in Place:
-            self._disk.sync_folder(self._data / place)
+        with _translated("syncing the item folders"):
+            for place in Place:
+                self._disk.sync_folder(self._data / place)
 
     def sweep(self) -> list[str]:
+        with _translated("sweeping the item folders"):
+            moved = [line for place in Place for line in self._sweep_place(place)]
+            self._drop_temps(self._data)
+        return moved
+
+    def _sweep_place(self, place: Place) -> list[str]:
+        """In finished/ only names are looked at: there may be very many."""
         moved = []
-        for place in Place:
-            for name in self._disk.names(self._data / place):
-                path = self._data / place / name
-                if _is_id(name) and self._is_folder(path):
-                    if place in _LIVE:
-                        self._drop_temps(path)
-                else:
-                    moved.append(f"{place}/{name} to {QUARANTINE}/{self._to_quarantine(path)}")
-        self._drop_temps(self._data)
+        for name in self._disk.names(self._data / place):
+            path = self._data / place / name
+            if not _ID.fullmatch(name) or (place in _LIVE and not self._is_folder(path)):
+                moved.append(f"{place}/{name} to {QUARANTINE}/{self._to_quarantine(path)}")
+            elif place in _LIVE:
+                self._drop_temps(path)
         return moved
 
     def _drop_temps(self, folder: Path) -> None:
@@ -216,20 +221,16 @@ class StorageDirs:
             if self._disk.stat(target) is None:
                 break
             number += 1
-        try:
-            self._disk.rename(path, target)
-        except OSError as problem:
-            if problem.errno != errno.EXDEV:
-                raise
-            return f"{name} (it stands on another file system and was left)"
+        self._disk.rename(path, target)
         return name
 
 
-def _is_id(name: str) -> bool:
+@contextlib.contextmanager
+def _translated(doing: str) -> Iterator[None]:
     try:
-        return str(uuid.UUID(name)) == name
-    except ValueError:
-        return False
+        yield
+    except OSError as problem:
+        raise translate(problem, doing) from problem
 
 
 def _json(value: dict[str, Any]) -> bytes:

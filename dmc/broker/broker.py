@@ -1,0 +1,239 @@
+"""The broker: one thread, the only one that changes statuses and moves folders. One step decides, commits, applies.
+
+It hears what workers report, follows what others write into the ledger, and does what decide.py says. It never converts,
+never speaks HTTP, and never touches an item but through its keeper.
+"""
+
+import os
+import threading
+from dataclasses import dataclass
+
+from dmc.broker import outcomes
+from dmc.broker.attempts import Attempts
+from dmc.broker.control import Control, Mode, Superseded
+from dmc.broker.decide import Action, Standing, decide
+from dmc.broker.executor import Executor
+from dmc.broker.keeper import Keeper
+from dmc.broker.ledger import Ledger
+from dmc.broker.recovery import Recovery, every
+from dmc.broker.retention import Retention
+from dmc.broker.storage import Place, Storage
+from dmc.broker.threads import ThreadIndex
+from dmc.broker.workbench import LOOK_EVERY_S, Workbench
+from dmc.clock import Clock, rfc3339
+from dmc.errors import DiskFault, DiskFull, TornLedger, Unavailable
+from dmc.items import Item, Status
+from dmc.jobs import Report
+from dmc.log import Log
+
+_LOG = Log("broker")
+
+IDLE_LOOK_S = 0.25
+MOST_FAULTS = 5
+"""So many steps in a row may fail in a way that nobody foresaw, before the process ends for its supervisor to start it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """`disk_floor`: bytes that stay free. `acknowledged_days`: how long acknowledged results are kept. `upload_expiry_s`: how long an
+    upload that nobody goes on with may lie in incoming/, should its server not have tidied it up before."""
+
+    disk_floor: int = 1024**3
+    acknowledged_days: float = 7.0
+    upload_expiry_s: float = 7 * 86400.0
+
+
+class Broker:
+    """See the top of this file. `start_up`, then `run` (or `step` by step), then `stop`; all from one thread."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        storage: Storage,
+        executor: Executor,
+        clock: Clock,
+        control: Control,
+        threads: ThreadIndex,
+        settings: BrokerSettings,
+    ) -> None:
+        self._ledger = ledger
+        self._storage = storage
+        self._clock = clock
+        self._control = control
+        self._settings = settings
+        self._epoch = ""
+        self._keeper = Keeper(ledger, storage, self._check_epoch)
+        self._retention = Retention(ledger, clock, self._check_epoch, days=settings.acknowledged_days)
+        self._attempts = Attempts(clock)
+        self._bench = Workbench(storage, executor, self._keeper, self._attempts, threads, clock)
+        self._standings: dict[str, Standing] = {}
+        self._seq: int | None = None
+        self._decided_for: object = None
+        self._folded_at = -1
+
+    def _check_epoch(self) -> None:
+        self._control.check_epoch(self._epoch)
+
+    # --- Life ------------------------------------------------------------------------------------------------------
+
+    def start_up(self) -> None:
+        """Become the broker of this data folder and put right what was cut short. Raises Locked if there is one."""
+        self._control.hold()
+        try:
+            self._epoch = self._control.new_epoch()
+            self._ledger.checkpoint()  # Under the ledger's lock: whatever an older broker commits from here on, it is refused.
+            Recovery(self._ledger, self._storage, self._keeper, self._clock, expiry_s=self._settings.upload_expiry_s).run()
+            self._tell(self._control.mode())
+        except BaseException:
+            self._control.release()
+            raise
+
+    def run(self, stop: threading.Event) -> None:
+        """Step until `stop` is set. Raises what no waiting can heal: the process should end and be started anew."""
+        faults = 0
+        while not stop.is_set():
+            try:
+                if not self.step():
+                    self._wait()
+                faults = 0
+            except (DiskFault, TornLedger, Superseded):
+                raise
+            except Unavailable as problem:
+                _LOG.warning("step-put-off", reason=problem)
+                self._clock.wait(stop, IDLE_LOOK_S)
+            except Exception:
+                faults += 1
+                _LOG.fault("step-failed", faults=faults)
+                if faults >= MOST_FAULTS:
+                    raise
+                self._clock.wait(stop, IDLE_LOOK_S)
+
+    def _wait(self) -> None:
+        """Until somebody changes the ledger, or it is time to look at the workers. An idle moment folds the journal."""
+        seen = self._seq or 0
+        if self._bench.running or self._bench.reports:
+            self._ledger.watch(seen, LOOK_EVERY_S)
+        elif self._ledger.watch(seen, IDLE_LOOK_S) == seen != self._folded_at:
+            self._ledger.checkpoint()
+            self._folded_at = seen
+
+    def stop(self) -> None:
+        """Kill what runs, put it back, and let another broker begin. No process of the executor lives when this returns."""
+        try:
+            self._bench.close()
+        except (Superseded, DiskFault) as problem:  # The next start, or the newer broker, puts back what ran.
+            _LOG.error("stopped-without-putting-back", reason=problem)
+        finally:
+            self._control.release()
+
+    # --- One step --------------------------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Hear, follow, decide, do. Returns whether anything was done. Never blocks longer than the disk does."""
+        mode = self._control.mode()
+        self._keeper.catch_up()
+        heard = self._hear()
+        followed = self._follow()
+        acted = self._act(mode)
+        aged = self._retention.step()
+        self._tell(mode)
+        return heard or followed or acted or aged
+
+    def _hear(self) -> bool:
+        """Take in what workers say and write ends down. A report that cannot be written down for lack of room is kept."""
+        heard = self._bench.hear()
+        while self._bench.reports:
+            self._finish(self._bench.reports[0])
+            self._bench.reports.pop(0)
+        return heard
+
+    def _finish(self, report: Report) -> None:
+        try:
+            self._bench.finish(report)
+        except (Unavailable, DiskFault, TornLedger):
+            raise
+        except Exception:  # noqa: BLE001 - a last line of defence: one odd report must not stop the queue
+            self._attempts.rest(report.item_id)
+            self._bench.let_go(report.item_id)  # In progress without a job: it is put back, and rests.
+            _LOG.fault("report-failed", item=report.item_id, kind=report.kind)
+
+    def _follow(self) -> bool:
+        """Take in what anybody changed in the ledger."""
+        seq = self._ledger.seq
+        if seq == self._seq:
+            return False
+        changes = None if self._seq is None else self._ledger.changes_since(self._seq)
+        if changes is None:
+            self._take_stock()
+        for change in changes or ():
+            self._note(change.item_id, change.item)
+        self._seq = changes[-1].seq if changes else seq
+        return True
+
+    def _take_stock(self) -> None:
+        self._standings.clear()
+        for status in (Status.TO_DO, Status.IN_PROGRESS):
+            for item in every(self._ledger, status):
+                self._note(item.item_id, item)
+        for item in self._ledger.wished():
+            self._note(item.item_id, item)
+
+    def _note(self, item_id: str, item: Item | None) -> None:
+        if item is not None and item.status is Status.TO_DO and self._storage.place_of(item_id) is Place.INCOMING:
+            self._keeper.apply(item)
+        standing = None if item is None else Standing.of(item)
+        if standing is not None and standing.matters:
+            self._standings[item_id] = standing
+        else:
+            self._standings.pop(item_id, None)
+            self._attempts.forget(item_id)
+
+    def _act(self, mode: Mode) -> bool:
+        """Do what is decided, unless nothing has changed since it was decided last."""
+        has_room = self._storage.free_bytes() >= self._settings.disk_floor
+        resting, free, running = self._attempts.resting(), self._bench.free_slots(), frozenset(self._bench.running)
+        basis = (self._seq, mode, has_room, resting, free, running)
+        if basis == self._decided_for:
+            return False
+        standings = self._standings.values()
+        actions = decide(standings, running=running, resting=resting, free_slots=free, mode=mode, has_room=has_room)
+        for action in actions:
+            self._do(action)
+        self._decided_for = basis
+        return bool(actions)
+
+    def _do(self, action: Action) -> None:
+        """One action. One that fails in a way nobody foresaw lets its item rest, so that the others' turn comes."""
+        try:
+            self._carry_out(action)
+        except (Unavailable, DiskFault, TornLedger):
+            raise
+        except Exception:  # noqa: BLE001 - a last line of defence: one odd item must not stop the queue
+            tries = self._attempts.rest(action.item_id)
+            _LOG.fault("action-failed", item=action.item_id, verb=action.verb, tries=tries)
+
+    def _carry_out(self, action: Action) -> None:
+        item_id, now = action.item_id, rfc3339(self._clock.now())
+        match action.verb:
+            case "claim":
+                self._bench.claim(item_id)
+            case "kill":
+                self._bench.kill(item_id)
+            case "put-back":
+                self._bench.put_back(item_id)
+            case "cancel":
+                self._keeper.carry_out(item_id, lambda item: outcomes.cancelled(item, now) if item.status is Status.TO_DO else None)
+            case "retry":
+                self._keeper.carry_out(item_id, lambda item: outcomes.retried(item) if item.status is Status.FINISHED_WITH_ERRORS else None)
+            case "remove":
+                item = self._ledger.get(item_id)
+                if item is not None:
+                    self._keeper.remove(item)
+
+    def _tell(self, mode: Mode) -> None:
+        """Sign of life and thread index; without room for them the work goes on all the same."""
+        try:
+            self._control.beat(os.getpid(), self._epoch, mode)
+            self._bench.tell()
+        except DiskFull as problem:
+            _LOG.warning("not-told", reason=problem)

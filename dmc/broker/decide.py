@@ -1,0 +1,85 @@
+"""What to do next, as a pure function: (items, running jobs, free slots, mode) → actions. It touches nothing.
+
+Items are seen as `Standing`: the little of a record that decisions need, for a hundred thousand of them at once.
+"""
+
+import heapq
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from typing import Literal
+
+from dmc.broker.control import Mode
+from dmc.items import Item, Status, Wish
+
+Verb = Literal["remove", "retry", "cancel", "kill", "put-back", "claim"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An item as `decide` sees it."""
+
+    item_id: str
+    status: Status
+    priority: int
+    wish: Wish | None
+
+    @classmethod
+    def of(cls, item: Item) -> "Standing":
+        return cls(item.item_id, item.status, item.priority, item.wish)
+
+    @property
+    def matters(self) -> bool:
+        """Whether there may be something to do: it is not finished, or somebody wishes something."""
+        return not self.status.is_finished or self.wish is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do with one item."""
+
+    verb: Verb
+    item_id: str
+
+
+def decide(
+    standings: Iterable[Standing], *, running: Set[str], resting: Set[str], free_slots: int, mode: Mode, has_room: bool
+) -> list[Action]:
+    """What to do with items that matter. `running` have a job, `resting` wait for another try, `has_room`: the disk floor is kept.
+
+    1 finished, wish delete                   → remove
+    2 finished_with_errors, wish retry        → retry: to_do, another attempt
+    3 to_do, wish cancel                      → cancel: finished_with_errors
+    4 in_progress and running, wish cancel    → kill; its report ends it
+    5 in_progress and running, mode pause     → kill; its report puts it back
+    6 in_progress and not running             → put back: whoever ran it is gone
+    7 to_do, mode run, room on the disk       → claim, the highest priority first, then the oldest, as many as there are slots
+    """
+    actions: list[Action] = []
+    waiting: list[Standing] = []
+    for one in standings:
+        verb = _verb(one, one.item_id in running, mode)
+        if verb is not None:
+            actions.append(Action(verb, one.item_id))
+        elif one.status is Status.TO_DO and one.item_id not in resting:
+            waiting.append(one)
+    if mode is Mode.RUN and has_room and free_slots > 0:
+        first = heapq.nsmallest(free_slots, waiting, key=lambda one: (-one.priority, one.item_id))
+        actions += [Action("claim", one.item_id) for one in first]
+    return actions
+
+
+def _verb(one: Standing, runs: bool, mode: Mode) -> Verb | None:
+    match one.status, one.wish:
+        case ((Status.FINISHED_SUCCESSFUL | Status.FINISHED_WITH_ERRORS), Wish.DELETE):
+            return "remove"
+        case Status.FINISHED_WITH_ERRORS, Wish.RETRY:
+            return "retry"
+        case Status.TO_DO, Wish.CANCEL:
+            return "cancel"
+        case Status.IN_PROGRESS, Wish.CANCEL if runs:
+            return "kill"
+        case Status.IN_PROGRESS, _ if runs:
+            return "kill" if mode is Mode.PAUSE else None
+        case Status.IN_PROGRESS, _:
+            return "put-back"
+    return None

@@ -1,0 +1,192 @@
+"""What is being converted right now: claims, jobs, progress, and the end of each.
+
+Between ledger and executor: a job begins after the line that claims its item, and a report becomes the line that ends it.
+Every job gets exactly one end; a report that cannot be written down yet is kept and tried again.
+"""
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from dmc.broker import outcomes
+from dmc.broker.attempts import MOST_TRIES, Attempts
+from dmc.broker.executor import Executor
+from dmc.broker.keeper import Keeper
+from dmc.broker.storage import Storage
+from dmc.broker.threads import Thread, ThreadIndex
+from dmc.clock import Clock, rfc3339
+from dmc.errors import Busy, DiskFull
+from dmc.items import Item, Status
+from dmc.jobs import ErrorNote, Job, Progress, Report
+from dmc.log import Log
+
+_LOG = Log("broker")
+
+LOOK_EVERY_S = 0.02
+STOP_WAIT_S = 10.0
+
+
+class Workbench:
+    """See the top of this file."""
+
+    def __init__(
+        self, storage: Storage, executor: Executor, keeper: Keeper, attempts: Attempts, threads: ThreadIndex, clock: Clock
+    ) -> None:
+        self._storage = storage
+        self._executor = executor
+        self._keeper = keeper
+        self._attempts = attempts
+        self._threads = threads
+        self._clock = clock
+        self._progress: dict[str, Progress] = {}
+        self.running: dict[str, Item] = {}
+        """Items that have a job, as they were claimed."""
+        self.reports: list[Report] = []
+        """Ends of jobs that have not been written down."""
+
+    def free_slots(self) -> int:
+        return self._executor.free_slots()
+
+    def hear(self) -> bool:
+        """Take in what workers say; returns whether any said something."""
+        said = self._executor.poll()
+        for one in said:
+            if isinstance(one, Progress):
+                self._progress[one.item_id] = one
+            else:
+                self.reports.append(one)
+        return bool(said)
+
+    def claim(self, item_id: str) -> None:
+        """Begin to convert an item that is to do: line, folder, job."""
+        now = rfc3339(self._clock.now())
+        begun = self._keeper.carry_out(item_id, lambda item: self._begun(item, now))
+        if begun is None or begun.status is not Status.IN_PROGRESS:
+            return
+        folder = self._storage.folder(item_id)
+        if folder is None or item_id in self._keeper.pending:
+            self.put_back(item_id)
+            return
+        self._storage.empty_out(item_id)
+        try:
+            self._executor.submit(_job(begun, folder))
+        except Busy:
+            self.put_back(item_id)
+        else:
+            self.running[item_id] = begun
+
+    def _begun(self, item: Item, now: str) -> Item | None:
+        if item.status is not Status.TO_DO or item.wish is not None:
+            return None
+        size = self._storage.size_of(item.item_id, item.current_file_name)
+        if size == item.file_size:
+            return outcomes.claimed(item, now)
+        return outcomes.failed(item, (outcomes.MISSING if size is None else outcomes.CHANGED,), now)
+
+    def kill(self, item_id: str) -> None:
+        """End the job of an item; its report says what becomes of it."""
+        self._executor.cancel(item_id)
+
+    def put_back(self, item_id: str, *errors: ErrorNote) -> None:
+        """Make an item that has no job any more one to do."""
+        self._keeper.carry_out(item_id, lambda item: outcomes.put_back(item, errors) if item.status is Status.IN_PROGRESS else None)
+        self.let_go(item_id)
+
+    def let_go(self, item_id: str) -> None:
+        """Nothing of this item is running any more."""
+        self.running.pop(item_id, None)
+        self._progress.pop(item_id, None)
+
+    def finish(self, report: Report) -> None:
+        """Write down how a job ended. Raises DiskFull if not even that is possible now."""
+        told = self._checked(report)
+        try:
+            ended = self._ended(told)
+        except DiskFull as problem:  # The worker's result makes room for the line that says so.
+            note = ErrorNote(code=problem.code, message=problem.message, hint=problem.hint)
+            ended = self._ended(told.model_copy(update={"kind": "unavailable", "errors": (note,)}))
+        self.let_go(report.item_id)
+        if ended is None:
+            _LOG.warning("report-not-expected", item=report.item_id, attempt=report.attempt, kind=report.kind)
+        else:
+            _LOG.info("job-ended", item=ended.item_id, kind=told.kind, status=ended.status)
+
+    def _checked(self, report: Report) -> Report:
+        """A worker that says `converted` must have left what it says."""
+        facts = report.result
+        if report.kind != "converted":
+            return report
+        size = None if facts is None else self._storage.size_of(report.item_id, f"out/{facts.file_name}")
+        if facts is not None and Path(facts.file_name).name == facts.file_name and size == facts.file_size:
+            return report
+        note = ErrorNote(code="WorkerDied", message="the worker reported a result that is not there.", hint="It is tried again.")
+        return report.model_copy(update={"kind": "crashed", "result": None, "errors": (note,)})
+
+    def _ended(self, report: Report) -> Item | None:
+        now = rfc3339(self._clock.now())
+        if report.kind == "unavailable" and self._attempts.tries(report.item_id) >= MOST_TRIES:
+            report = report.model_copy(update={"kind": "failed"})
+
+        def change(item: Item) -> Item | None:
+            mine = item.status is Status.IN_PROGRESS and item.attempt == report.attempt
+            return outcomes.reported(item, report, now) if mine else None
+
+        ended = self._keeper.carry_out(report.item_id, change)
+        if ended is None or ended.status.is_finished:
+            self._attempts.forget(report.item_id)
+        elif report.kind in ("unavailable", "crashed"):
+            self._attempts.rest(report.item_id)
+        return ended
+
+    def tell(self) -> None:
+        """Write the thread index."""
+        self._threads.write(_threads(self.running, self._progress.values()))
+
+    def close(self) -> None:
+        """Kill every job, write down what was reported before, put the rest back. No process of the executor lives then."""
+        for item_id in self.running:
+            self._executor.cancel(item_id)
+        deadline, never = self._clock.monotonic() + STOP_WAIT_S, threading.Event()
+        try:
+            while len(self.reports) < len(self.running) and self._clock.monotonic() < deadline:
+                self.hear()
+                if len(self.reports) < len(self.running):
+                    self._clock.wait(never, LOOK_EVERY_S)
+        finally:
+            self._executor.close()
+        for report in self.reports:
+            self._write_down(report)
+        for item_id in list(self.running):
+            self.put_back(item_id)
+        self.reports.clear()
+        self.tell()
+
+    def _write_down(self, report: Report) -> None:
+        try:
+            self.finish(report)
+        except DiskFull as problem:  # It stays in progress; the next start puts it back.
+            _LOG.warning("report-lost", item=report.item_id, reason=problem)
+            self.let_go(report.item_id)
+
+
+def _job(item: Item, folder: Path) -> Job:
+    return Job(
+        item_id=item.item_id,
+        attempt=item.attempt,
+        original=str(folder / item.current_file_name),
+        out_dir=str(folder / "out"),
+        log_file=str(folder / "log.txt"),
+        label=item.original_file_name,
+        conversion_type=item.conversion_type,
+        options=item.options,
+        file_size=item.file_size,
+        sha512_checksum=item.sha512_checksum,
+    )
+
+
+def _threads(running: dict[str, Item], progress: Iterable[Progress]) -> list[Thread]:
+    return [
+        Thread(item.started_at or item.created_at, item.version, one)
+        for one in progress
+        if (item := running.get(one.item_id)) is not None and item.attempt == one.attempt
+    ]

@@ -1,0 +1,323 @@
+"""The broker's step: what it hears, decides and does, in memory."""
+
+import threading
+
+import pytest
+
+from dmc.broker.control import Control
+from dmc.broker.storage import Place
+from dmc.broker.wishes import acknowledge, prioritise, wish
+from dmc.errors import Locked
+from dmc.items import Outcome, Status, Wish
+from dmc.jobs import ErrorNote
+from tests.broker.fakes import RESULT, SHA512, House
+
+
+@pytest.fixture
+def house(tmp_path):
+    house = House(tmp_path)
+    house.broker.start_up()
+    yield house
+    house.broker.stop()
+
+
+def test_an_item_is_converted_and_its_folder_goes_along(house):
+    item = house.add()
+    assert house.storage.place_of(item.item_id) is Place.INCOMING
+    house.settle()
+    assert house.status(item.item_id) is Status.IN_PROGRESS
+    assert house.storage.place_of(item.item_id) is Place.IN_PROGRESS
+    job = house.workers.submitted[0]
+    assert (job.conversion_type, job.attempt, job.label) == ("h265", 1, "holiday.mov")
+    house.workers.convert(item.item_id)
+    house.settle()
+    done = house.ledger.get(item.item_id)
+    assert (done.status, done.outcome, done.result.file_size) == (Status.FINISHED_SUCCESSFUL, Outcome.CONVERTED, len(RESULT))
+    assert house.storage.place_of(item.item_id) is Place.FINISHED
+    assert house.storage.read_outcome(item.item_id)["status"] == "finished_successful"
+
+
+def test_what_does_not_fit_waits_in_to_do(house):
+    items = [house.add() for _ in range(4)]
+    house.settle()
+    assert [house.status(item.item_id) for item in items] == [Status.IN_PROGRESS] * 2 + [Status.TO_DO] * 2
+    assert [house.storage.place_of(item.item_id) for item in items] == [Place.IN_PROGRESS] * 2 + [Place.TO_DO] * 2
+
+
+def test_a_higher_priority_goes_first(house):
+    first, second, third, urgent = (house.add() for _ in range(4))
+    prioritise(house.ledger, urgent.item_id, 5)
+    house.settle()
+    assert {job.item_id for job in house.workers.submitted} == {urgent.item_id, first.item_id}
+    house.workers.convert(first.item_id)
+    house.settle()
+    assert house.workers.submitted[-1].item_id == second.item_id
+    assert house.status(third.item_id) is Status.TO_DO
+
+
+def test_a_failure_keeps_the_original_and_says_why(house):
+    item = house.add()
+    house.settle()
+    house.workers.end(item.item_id, "failed", errors=(ErrorNote(code="NotMedia", message="this is a text."),))
+    house.settle()
+    ended = house.ledger.get(item.item_id)
+    assert (ended.status, ended.errors[0].code) == (Status.FINISHED_WITH_ERRORS, "NotMedia")
+    assert house.storage.place_of(item.item_id) is Place.FINISHED
+    assert house.storage.size_of(item.item_id, "original.mov") == item.file_size
+
+
+def test_kept_original_has_no_result(house):
+    item = house.add()
+    house.settle()
+    house.workers.end(item.item_id, "kept-original", reason="the result would be larger")
+    house.settle()
+    done = house.ledger.get(item.item_id)
+    assert (done.outcome, done.result, done.reason) == (Outcome.KEPT_ORIGINAL, None, "the result would be larger")
+
+
+def test_cancel_before_it_began_ends_it(house):
+    house.add(), house.add()
+    item = house.add()
+    house.settle()
+    wish(house.ledger, item.item_id, Wish.CANCEL)
+    house.settle()
+    ended = house.ledger.get(item.item_id)
+    assert (ended.status, ended.errors[0].code, ended.wish) == (Status.FINISHED_WITH_ERRORS, "cancelled", None)
+    assert item.item_id not in {job.item_id for job in house.workers.submitted}
+
+
+def test_cancel_under_way_kills_the_job_and_empties_out(house):
+    item = house.add()
+    house.settle()
+    house.disk.write(house.storage.folder(item.item_id) / "out" / "half.mkv", b"half")
+    wish(house.ledger, item.item_id, Wish.CANCEL)
+    house.settle()
+    assert house.ledger.get(item.item_id).errors[0].code == "cancelled"
+    assert house.workers.jobs == {}
+    assert house.disk.names(house.storage.folder(item.item_id) / "out") == []
+
+
+def test_a_cancel_that_came_before_the_success_was_written_wins(house):
+    item = house.add()
+    house.settle()
+    house.workers.convert(item.item_id)
+    wish(house.ledger, item.item_id, Wish.CANCEL)
+    house.settle()
+    ended = house.ledger.get(item.item_id)
+    assert (ended.status, ended.errors[0].code, ended.result) == (Status.FINISHED_WITH_ERRORS, "cancelled", None)
+
+
+def test_retry_is_another_attempt(house):
+    item = house.add()
+    house.settle()
+    house.workers.end(item.item_id, "failed", errors=(ErrorNote(code="NotMedia", message="no."),))
+    house.settle()
+    wish(house.ledger, item.item_id, Wish.RETRY)
+    house.settle()
+    assert house.workers.submitted[-1].attempt == 2
+    house.workers.convert(item.item_id)
+    house.settle()
+    done = house.ledger.get(item.item_id)
+    assert (done.status, done.attempt, done.errors) == (Status.FINISHED_SUCCESSFUL, 2, ())
+
+
+def test_delete_removes_folder_and_record(house):
+    item = house.add()
+    house.settle()
+    house.workers.convert(item.item_id)
+    house.settle()
+    wish(house.ledger, item.item_id, Wish.DELETE)
+    house.settle()
+    assert house.ledger.get(item.item_id) is None
+    assert house.storage.place_of(item.item_id) is None
+
+
+def test_acknowledged_results_go_after_a_week_and_others_stay(house):
+    kept, gone = house.add(), house.add()
+    house.settle()
+    for item in (kept, gone):
+        house.workers.convert(item.item_id)
+    house.settle()
+    acknowledge(house.ledger, house.clock, gone.item_id, "cd" * 64)
+    house.clock.advance(6.9 * 86400)
+    house.settle()
+    assert house.status(gone.item_id) is Status.FINISHED_SUCCESSFUL
+    house.clock.advance(0.2 * 86400)
+    house.settle()
+    assert house.status(gone.item_id) is None
+    assert house.status(kept.item_id) is Status.FINISHED_SUCCESSFUL
+
+
+def test_a_worker_that_dies_is_tried_three_times(house):
+    item = house.add()
+    for crash in (1, 2):
+        house.settle()
+        house.workers.end(item.item_id, "crashed", errors=(ErrorNote(code="WorkerDied", message="killed by signal 9."),))
+        house.settle()
+        assert (house.status(item.item_id), house.ledger.get(item.item_id).crashes) == (Status.TO_DO, crash)
+        house.clock.advance(700)
+    house.settle()
+    house.workers.end(item.item_id, "crashed", errors=(ErrorNote(code="WorkerDied", message="killed by signal 9."),))
+    house.settle()
+    ended = house.ledger.get(item.item_id)
+    assert (ended.status, ended.errors[-1].code) == (Status.FINISHED_WITH_ERRORS, "crashed_repeatedly")
+
+
+def test_a_result_that_is_not_there_counts_as_a_crash(house):
+    item = house.add()
+    house.settle()
+    facts = {"file_name": "result.mkv", "file_size": 9, "sha512_checksum": "cd" * 64}
+    house.workers.end(item.item_id, "converted", result=facts)
+    house.settle()
+    put_back = house.ledger.get(item.item_id)
+    assert (put_back.status, put_back.crashes) == (Status.TO_DO, 1)
+
+
+def test_a_fault_that_time_can_heal_is_waited_out_but_not_for_ever(house):
+    item = house.add()
+    for _ in range(9):
+        house.settle()
+        house.workers.end(item.item_id, "unavailable", errors=(ErrorNote(code="DiskFull", message="the disk is full."),))
+        house.settle()
+        house.clock.advance(700)
+    ended = house.ledger.get(item.item_id)
+    assert (ended.status, ended.crashes, ended.attempt) == (Status.FINISHED_WITH_ERRORS, 0, 1)
+
+
+def test_below_the_disk_floor_nothing_begins(house):
+    house.storage.free = 999
+    item = house.add()
+    house.settle()
+    assert house.status(item.item_id) is Status.TO_DO
+    house.storage.free = 1000
+    house.settle()
+    assert house.status(item.item_id) is Status.IN_PROGRESS
+
+
+def test_pause_puts_back_and_resume_goes_on(house):
+    item = house.add()
+    house.settle()
+    house.control.ask("pause")
+    house.settle()
+    assert (house.status(item.item_id), house.workers.jobs) == (Status.TO_DO, {})
+    assert house.control.last_beat().mode == "pause"
+    house.control.ask("run")
+    house.settle()
+    assert house.status(item.item_id) is Status.IN_PROGRESS
+    assert house.ledger.get(item.item_id).attempt == 1
+
+
+def test_drain_finishes_what_runs_and_begins_nothing(house):
+    running = house.add()
+    house.settle()
+    house.control.ask("drain")
+    waiting = house.add()
+    house.settle()
+    house.workers.convert(running.item_id)
+    house.settle()
+    assert (house.status(running.item_id), house.status(waiting.item_id)) == (Status.FINISHED_SUCCESSFUL, Status.TO_DO)
+
+
+def test_stop_puts_running_items_back_without_counting_a_crash(tmp_path):
+    house = House(tmp_path)
+    house.broker.start_up()
+    item = house.add()
+    house.settle()
+    house.broker.stop()
+    stopped = house.ledger.get(item.item_id)
+    assert (stopped.status, stopped.crashes) == (Status.TO_DO, 0)
+    assert house.storage.place_of(item.item_id) is Place.TO_DO
+    assert house.workers.is_open is False
+    assert house.threads.read() == {}
+
+
+def test_what_was_reported_before_the_stop_counts(tmp_path):
+    house = House(tmp_path)
+    house.broker.start_up()
+    item = house.add()
+    house.settle()
+    house.workers.convert(item.item_id)
+    house.broker.stop()
+    assert house.status(item.item_id) is Status.FINISHED_SUCCESSFUL
+
+
+def test_an_original_that_is_gone_ends_the_item(house):
+    house.add(), house.add()
+    item = house.add()
+    house.settle()
+    house.disk.unlink(house.storage.folder(item.item_id) / "original.mov")
+    for job in list(house.workers.jobs):
+        house.workers.convert(job)
+    house.settle()
+    assert house.ledger.get(item.item_id).errors[0].code == "original_missing"
+
+
+def test_progress_stands_in_the_thread_index(house):
+    item = house.add()
+    house.settle()
+    house.workers.get_on(item.item_id, 0.25)
+    house.clock.advance(1)
+    house.settle()
+    assert house.threads.read()[item.item_id].fraction == 0.25
+    house.workers.convert(item.item_id)
+    house.settle()
+    assert house.threads.read() == {}
+
+
+def test_a_second_broker_is_refused_and_told_who_is_the_first(house):
+    second = Control(house.data, house.disk, house.clock, lock_wait_s=0.0)
+    with pytest.raises(Locked, match=r"process \d+ is the broker"):
+        second.hold()
+
+
+def test_an_older_broker_stops_at_its_next_line(house):
+    item = house.add()
+    house.settle()
+    house.control.new_epoch()
+    house.workers.convert(item.item_id)
+    with pytest.raises(Locked, match="newer broker"):
+        house.broker.step()
+    assert house.status(item.item_id) is Status.IN_PROGRESS
+
+
+def test_one_item_that_fails_in_an_unforeseen_way_does_not_stop_the_others(house):
+    poison, other = house.add(), house.add()
+    submit = house.workers.submit
+
+    def refusing(job):
+        if job.item_id == poison.item_id:
+            raise ValueError("unforeseen")
+        submit(job)
+
+    house.workers.submit = refusing
+    house.settle()
+    assert house.status(other.item_id) is Status.IN_PROGRESS
+    assert house.status(poison.item_id) is Status.TO_DO
+
+
+def test_the_loop_ends_when_it_is_told_to(tmp_path):
+    house = House(tmp_path)
+    house.broker.start_up()
+    stop = threading.Event()
+    thread = threading.Thread(target=house.broker.run, args=(stop,))
+    thread.start()
+    item = house.add()
+    for _ in range(500):
+        if house.workers.jobs:
+            break
+        stop.wait(0.01)
+    stop.set()
+    thread.join(5)
+    house.broker.stop()
+    assert not thread.is_alive()
+    assert house.status(item.item_id) is Status.TO_DO
+
+
+def test_an_acknowledgement_must_name_the_right_bytes(house):
+    item = house.add()
+    house.settle()
+    house.workers.end(item.item_id, "skipped", reason="already so")
+    house.settle()
+    with pytest.raises(Exception, match="not the SHA-512"):
+        acknowledge(house.ledger, house.clock, item.item_id, "ef" * 64)
+    assert acknowledge(house.ledger, house.clock, item.item_id, SHA512).acknowledged_at is not None
