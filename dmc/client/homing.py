@@ -185,6 +185,7 @@ def _fetch_job(
     if record.result_path is not None:
         place = decode_path(record.result_path)
         if deliver.is_result(record, place):
+            deliver.put_in_place(record, deliver.temp_path(record, place.parent), place, disk)
             return place
         folder = place.parent
     for path in likely:

@@ -103,7 +103,7 @@ def find(outbox: Outbox, prefix: str) -> OutboxRecord:
 
 
 def change(outbox: Outbox, record_id: str, make: Callable[[OutboxRecord], OutboxRecord | None]) -> OutboxRecord:
-    """Store what `make` makes of the record as it is now; None leaves it as it is. A running client may be faster: then it is asked again."""
+    """Store what `make` makes of the record as it is now, asked again if a running client was faster; None leaves it as it is."""
     for _ in range(_TRIES):
         record = outbox.get(record_id)
         if record is None:
@@ -169,6 +169,6 @@ def _put(record: OutboxRecord, temp: Path, target: Path, disk: Disk, clock: Cloc
         return place
     while True:
         names = deliver.names(record.path, deliver.ending_of(record), clock.now(), client, newer=False)
-        place = deliver.choose(temp.parent, names, lambda path: False)
+        place = deliver.choose(temp.parent, names, lambda _: False)
         if deliver.put_in_place(record, temp, place, disk):
             return place

@@ -1,7 +1,7 @@
 """A small HTTP server with the face of dmc's, over a `MemoryServer`: its faults happen on a real wire, by the same names.
 
-Further faults: `unframed` (results end with the connection), `redirects`, `portal` (a sign-in page for every request), `misplaced` (a part that was
-not asked for), `swapped` (another file under the same address), `gzip` (a coded result).
+Further faults: `unframed` (results end with the connection), `redirects`, `portal` (a sign-in page for every request),
+`misplaced` (a part that was not asked for), `swapped` (another file under the same address), `gzip` (a coded result).
 """
 
 import asyncio
