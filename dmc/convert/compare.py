@@ -23,6 +23,14 @@ def stream_entries(plan: Plan, before: MediaFacts, after: MediaFacts | None, don
     return [_stream_entry(p, before, after, done) for p in plan.streams]
 
 
+def untouched_entries(facts: MediaFacts) -> list[StreamEntry]:
+    """The entries of a file that stays as it is."""
+    return [
+        StreamEntry(index=s.index, type=s.type, codec=s.codec, action="copy", outcome="kept", reason="untouched", before=_numbers(s))
+        for s in facts.streams
+    ]
+
+
 def _stream_entry(plan: StreamPlan, before: MediaFacts, after: MediaFacts | None, done: Transcoded | None) -> StreamEntry:
     then = before.streams[plan.index]
     index = done.targets.get(plan.index) if done is not None else None
@@ -158,6 +166,8 @@ def _picture_entries(plan: StreamPlan, then: StreamFacts, now: StreamFacts) -> I
             ):
                 if old is not None:
                     yield _entry(what + name, old == new, old, f"{old} became {new or 'nothing'}")
+    if then.dynamic_hdr is not None:
+        yield _entry("dynamic HDR" + name, then.dynamic_hdr == now.dynamic_hdr, then.dynamic_hdr, f"{then.dynamic_hdr} is gone")
     if then.alpha and not now.alpha:
         yield MetadataEntry(kind="transparency" + name, outcome="lost", detail="the codec of the result has none")
 

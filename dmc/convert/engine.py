@@ -78,7 +78,9 @@ class _Work:
     # --- Pictures --------------------------------------------------------------------------------------------------
 
     def _picture(self, facts: MediaFacts) -> Report:
-        del facts
+        if facts.container.lower() == self._job.conversion_type:
+            reason = f"already {facts.container.upper()}"
+            return self._skipped(facts, Plan("skip", reason, self._job.conversion_type, facts.container))
         result, receipt = pictures.convert(self._job, self._limits, self._on_progress)
         if self._job.options.get("on_loss") == "refuse" and receipt.losses:
             raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
@@ -100,8 +102,9 @@ class _Work:
         target = self._out / f"{_RESULT}.{made.container}"
         meter = Meter(self._on_progress, facts.duration_s)
         done = transcode(self._source, target, facts, made, self._limits, meter.transcoded, self._stop, self._job.label)
-        damages = damage.damages(facts, made, done, self._job.label)
+        damage.damages(facts, made, done, self._job.label)  # Before the long check: a source with too little left ends here.
         check, after = verify(self._source, target, done, made, self._limits, meter.verified)
+        damages = damage.damages(facts, made, done, self._job.label)  # Now with the errors of copied streams, which verify decoded.
         size = target.stat().st_size
         receipt = self._receipt("converted", facts, made).model_copy(
             update={
@@ -141,7 +144,8 @@ class _Work:
         return Report.model_validate({**self._common("kept-original"), "reason": reason})
 
     def _skipped(self, facts: MediaFacts, made: Plan) -> Report:
-        write_receipt(self._out, self._receipt("skipped", facts, made).model_copy(update={"reason": made.reason}))
+        entries = {"reason": made.reason, "streams": tuple(compare.untouched_entries(facts))}
+        write_receipt(self._out, self._receipt("skipped", facts, made).model_copy(update=entries))
         return Report.model_validate({**self._common("skipped"), "reason": f"skipped: {made.reason}"})
 
     def _receipt(self, outcome: str, facts: MediaFacts, made: Plan) -> Receipt:

@@ -7,6 +7,8 @@ from av.error import BlockingIOError as WantsMore
 from av.error import EOFError as AtEnd
 from av.video.frame import VideoFrame
 
+from dmc.convert.pixels import SCALING
+
 _Shape = tuple[int, int, str, Fraction]
 
 
@@ -45,7 +47,7 @@ class Pictures:
         self._first = self._first or shape
         width, height, pix_fmt = self._target
         changed = shape[:2] != self._first[:2]
-        chain = [("scale", f"w={width}:h={height}:flags=lanczos")] if changed else list(self._filters)
+        chain = [("scale", f"w={width}:h={height}:flags={SCALING}")] if changed else list(self._filters)
         graph = av.filter.Graph()
         nodes = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=shape[3])]
         nodes += [graph.add(name, args) for name, args in [*chain, ("format", f"pix_fmts={pix_fmt}")]]

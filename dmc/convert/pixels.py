@@ -15,6 +15,8 @@ BT709, SMPTE170M = 1, 6
 LIMITED, FULL = 1, 2
 UNSPECIFIED = 2
 HIGH_DEFINITION = 720
+SCALING = "lanczos+accurate_rnd+full_chroma_int"
+"""Without accurate_rnd FFmpeg's scaler darkens the picture by one or two levels (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, A
         changes.append("HDR becomes standard range, which every browser shows")
     width, height = target_size(stream, recipe, options)
     if (width, height) != (stream.width, stream.height):
-        filters.append(("scale", f"w={width}:h={height}:flags=lanczos"))
+        filters.append(("scale", f"w={width}:h={height}:flags={SCALING}"))
         changes.append(f"{stream.width}x{stream.height} is scaled to {width}x{height}")
     pix_fmt, chroma = _format(stream, recipe, filters, changes)
     padded_width, padded_height = _even(width, chroma in ("420", "422")), _even(height, chroma == "420")

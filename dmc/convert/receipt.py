@@ -110,7 +110,9 @@ def read_receipt(out_dir: Path) -> Receipt:
 
 
 def short_lines(receipt: Receipt) -> list[str]:
-    """The receipt for people, in three to eight lines."""
+    """The receipt for people, in at most eight lines."""
+    if receipt.result is None:
+        return [_headline(receipt), *_notes(receipt)]
     lines = [_headline(receipt), _streams_line(receipt)]
     kept = [m.kind for m in receipt.metadata if m.outcome != "lost"]
     if kept:
@@ -118,10 +120,13 @@ def short_lines(receipt: Receipt) -> list[str]:
     lines.append(f"lost: {'; '.join(receipt.losses)}" if receipt.losses else "lost: nothing")
     if receipt.verification is not None:
         lines.append(_verification_line(receipt.verification))
-    lines.extend(f"note: {warning}" for warning in receipt.warnings[:2])
-    if len(receipt.warnings) > 2:
-        lines.append(f"note: and {len(receipt.warnings) - 2} more, see receipt.json")
-    return lines
+    return lines + _notes(receipt)
+
+
+def _notes(receipt: Receipt) -> list[str]:
+    """The first two warnings, and how many there are more."""
+    notes = [f"note: {warning}" for warning in receipt.warnings[:2]]
+    return notes + ([f"note: and {len(receipt.warnings) - 2} more, see receipt.json"] if len(receipt.warnings) > 2 else [])
 
 
 def _headline(receipt: Receipt) -> str:
