@@ -124,6 +124,10 @@ class InlineCrew(Crew):
         self._stopped = False
         self.wake = threading.Event()
 
+    @property
+    def has_jobs(self) -> bool:
+        return bool(self._jobs)
+
     def free(self, lane: str) -> int:
         return _width(self._widths, lane) - sum(waiting == lane for waiting, _ in self._jobs)
 

@@ -84,8 +84,8 @@ class World:
             for item in server.waiting():
                 server.finish(item.item_id, RESULT + server.originals[item.item_id])
 
-    def run(self, seconds: float = 60.0, *, converting: bool = True, until: Callable[[], bool] | None = None) -> None:
-        """Let the client live for `seconds` of its clock, or until something is true."""
+    def run(self, seconds: float = 60.0, *, converting: bool = True, until: Callable[[], bool] | None = None, longest: float = 1.0) -> None:
+        """Let the client live for `seconds` of its clock, or until something is true; it looks around every `longest` seconds."""
         end = self.clock.monotonic() + seconds
         while self.clock.monotonic() < end:
             if until is not None and until():
@@ -93,7 +93,7 @@ class World:
             wait = self.sync.step()
             if converting:
                 self.convert_all()
-            self.clock.advance(min(max(wait, 0.01), 1.0))
+            self.clock.advance(0.01 if self.crew.has_jobs else min(max(wait, 0.01), longest))
         if until is not None and not until():
             raise AssertionError(f"it did not come to be within {seconds} s; records: {self.statuses()}")
 
