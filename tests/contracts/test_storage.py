@@ -1,0 +1,188 @@
+"""The law of the storage (dmc/broker/storage.py), each line a test, on every variant."""
+
+from pathlib import Path
+
+import pytest
+
+from dmc.broker.storage import Found, Place
+from dmc.broker.storage_dirs import StorageDirs
+from dmc.broker.storage_memory import StorageMemory
+from dmc.errors import NotFound
+from dmc.files import RealDisk
+from dmc.items import ItemIds
+
+IDS = ItemIds()
+
+
+class Shelf:
+    """A storage and the disk under it."""
+
+    def __init__(self, storage, disk):
+        self.storage, self.disk = storage, disk
+
+    def arrived(self, content: bytes = b"original") -> str:
+        item_id = IDS.next()
+        self.disk.write(self.storage.arrive(item_id) / "original.mov", content)
+        return item_id
+
+    def admitted(self) -> str:
+        item_id = self.arrived()
+        self.storage.admit(item_id, "original.mov", {"item_id": item_id})
+        return item_id
+
+
+def dirs(folder: Path) -> Shelf:
+    disk = RealDisk()
+    storage = StorageDirs(folder, disk)
+    storage.prepare()
+    return Shelf(storage, disk)
+
+
+def memory(folder: Path) -> Shelf:
+    storage = StorageMemory(folder)
+    return Shelf(storage, storage.disk)
+
+
+@pytest.fixture(params=[dirs, memory], ids=lambda variant: variant.__name__)
+def shelf(request, tmp_path) -> Shelf:
+    return request.param(tmp_path if request.param is dirs else Path("/data"))
+
+
+def test_an_item_stands_in_exactly_one_place(shelf):
+    item_id = shelf.admitted()
+    for place in (Place.TO_DO, Place.IN_PROGRESS, Place.FINISHED, Place.TO_DO):
+        shelf.storage.advance(item_id, place)
+        assert shelf.storage.place_of(item_id) is place
+        assert shelf.storage.places() == [Found(item_id, place, has_ticket=True)]
+
+
+def test_advancing_to_where_it_stands_does_nothing(shelf):
+    item_id = shelf.admitted()
+    shelf.storage.advance(item_id, Place.TO_DO)
+    shelf.storage.advance(item_id, Place.TO_DO)
+    assert shelf.storage.place_of(item_id) is Place.TO_DO
+
+
+def test_advancing_what_is_not_there_is_told(shelf):
+    with pytest.raises(NotFound):
+        shelf.storage.advance(IDS.next(), Place.TO_DO)
+
+
+def test_what_arrives_has_no_ticket_until_it_is_admitted(shelf):
+    item_id = shelf.arrived()
+    assert shelf.storage.places() == [Found(item_id, Place.INCOMING, has_ticket=False)]
+    shelf.storage.admit(item_id, "original.mov", {"colour": "blue"})
+    assert shelf.storage.places() == [Found(item_id, Place.INCOMING, has_ticket=True)]
+    assert shelf.storage.read_ticket(item_id) == {"colour": "blue"}
+    assert shelf.storage.size_of(item_id, "original.mov") == 8
+
+
+def test_what_is_abandoned_leaves_no_trace(shelf):
+    item_id = shelf.arrived()
+    shelf.storage.abandon(item_id)
+    shelf.storage.abandon(item_id)
+    assert (shelf.storage.places(), shelf.storage.folder(item_id)) == ([], None)
+
+
+def test_abandoning_does_not_touch_an_item_that_was_taken_on(shelf):
+    item_id = shelf.admitted()
+    shelf.storage.advance(item_id, Place.TO_DO)
+    shelf.storage.abandon(item_id)
+    assert shelf.storage.place_of(item_id) is Place.TO_DO
+
+
+def test_removing_takes_everything_and_may_be_repeated(shelf):
+    item_id = shelf.admitted()
+    shelf.storage.empty_out(item_id)
+    shelf.disk.write(shelf.storage.folder(item_id) / "out" / "result.mkv", b"result")
+    shelf.storage.remove(item_id)
+    shelf.storage.remove(item_id)
+    assert shelf.storage.places() == []
+
+
+def test_out_is_emptied_and_the_rest_stays(shelf):
+    item_id = shelf.admitted()
+    shelf.storage.empty_out(item_id)
+    folder = shelf.storage.folder(item_id)
+    shelf.disk.write(folder / "log.txt", b"log")
+    shelf.disk.write(folder / "out" / "result.mkv", b"result")
+    shelf.disk.make_folder(folder / "out" / "parts")
+    shelf.disk.write(folder / "out" / "parts" / "1", b"part")
+    shelf.storage.keep_out(item_id)
+    shelf.storage.empty_out(item_id)
+    assert shelf.disk.names(folder / "out") == []
+    assert shelf.disk.names(folder) == ["log.txt", "original.mov", "out", "ticket.json"]
+
+
+def test_an_outcome_is_read_back_and_replaced(shelf):
+    item_id = shelf.admitted()
+    assert shelf.storage.read_outcome(item_id) is None
+    shelf.storage.write_outcome(item_id, {"attempt": 1})
+    shelf.storage.write_outcome(item_id, {"attempt": 2})
+    assert shelf.storage.read_outcome(item_id) == {"attempt": 2}
+
+
+def test_a_damaged_outcome_is_as_good_as_none(shelf):
+    item_id = shelf.admitted()
+    shelf.disk.write(shelf.storage.folder(item_id) / "outcome.json", b'{"attempt":')
+    assert shelf.storage.read_outcome(item_id) is None
+
+
+def test_what_does_not_belong_goes_to_quarantine_and_is_never_deleted(shelf):
+    item_id = shelf.admitted()
+    place = shelf.storage.folder(item_id).parent
+    for _ in range(2):
+        shelf.disk.write(place / "notes.txt", b"mine")
+        moved = shelf.storage.sweep()
+        assert len(moved) == 1
+        assert "notes.txt" in moved[0]
+    quarantine = place.parent / "quarantine"
+    assert [shelf.disk.read(quarantine / name) for name in shelf.disk.names(quarantine)] == [b"mine", b"mine"]
+    assert shelf.storage.place_of(item_id) is Place.INCOMING
+
+
+def test_leftover_temporary_files_are_swept(shelf):
+    item_id = shelf.admitted()
+    folder = shelf.storage.folder(item_id)
+    shelf.disk.write(folder / ".dmc-0123456789ab", b"half a ticket")
+    assert shelf.storage.sweep() == []
+    assert shelf.disk.names(folder) == ["original.mov", "ticket.json"]
+
+
+def test_a_whole_folder_can_be_set_aside(shelf):
+    item_id = shelf.admitted()
+    data = shelf.storage.folder(item_id).parent.parent
+    shelf.storage.set_aside(item_id)
+    assert shelf.storage.place_of(item_id) is None
+    assert shelf.disk.names(data / "quarantine" / item_id) == ["original.mov", "ticket.json"]
+
+
+def test_sizes_are_of_files_only(shelf):
+    item_id = shelf.admitted()
+    shelf.storage.empty_out(item_id)
+    assert shelf.storage.size_of(item_id, "out") is None
+    assert shelf.storage.size_of(item_id, "nothing") is None
+    assert shelf.storage.size_of(IDS.next(), "original.mov") is None
+
+
+def test_places_can_be_asked_for_one_by_one(shelf):
+    waiting, done = shelf.admitted(), shelf.admitted()
+    shelf.storage.advance(done, Place.FINISHED)
+    assert [found.item_id for found in shelf.storage.places((Place.INCOMING,))] == [waiting]
+    assert shelf.storage.touched_at(waiting) is not None
+    assert shelf.storage.touched_at(IDS.next()) is None
+    assert shelf.storage.free_bytes() > 0
+
+
+def test_two_file_systems_are_refused(tmp_path):
+    class TwoFileSystems(RealDisk):
+        def stat(self, path):
+            found = super().stat(path)
+            if found is None or path.name != "finished":
+                return found
+            fields = list(found)
+            fields[2] += 1
+            return type(found)(fields)
+
+    with pytest.raises(Exception, match="different file systems"):
+        StorageDirs(tmp_path, TwoFileSystems()).prepare()
