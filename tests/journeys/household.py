@@ -38,7 +38,7 @@ def wait_for(what: str, happened: Callable[[], Any], deadline_s: float = DEADLIN
 class Household:
     """One server and one client with an observed folder `inbox`."""
 
-    def __init__(self, home: Path, *, client_port: int | None = None, server_settings: str = "", client_settings: str = "") -> None:
+    def __init__(self, home: Path, *, server_settings: str = "", client_settings: str = "") -> None:
         self.home = home
         self.inbox = home / "inbox"
         self.inbox.mkdir(parents=True)
@@ -50,12 +50,17 @@ class Household:
         (home / "client.toml").write_text(
             f"settle_s = 0.3\nsettle_empty_s = 1.0\nrescan_interval_s = 5.0\n{client_settings}\n"
             f"[[list_of_paths_to_observe]]\npath = {str(self.inbox)!r}\n"
-            f"[[list_of_servers]]\nport = {client_port or self.port}\ntoken_file = {str(home / 'token')!r}\n"
+            f"[[list_of_servers]]\nport = {self.port}\ntoken_file = {str(home / 'token')!r}\n"
         )
         self._processes: list[subprocess.Popen[bytes]] = []
         token = self.dmc("server", "token", "create", "household", "--scopes", "read,write,admin")
         (home / "token").touch(mode=0o600)
         (home / "token").write_text(token)
+
+    def go_through(self, port: int) -> None:
+        """Let the client reach the server through a proxy at `port`."""
+        settings = self.home / "client.toml"
+        settings.write_text(settings.read_text().replace(f"port = {self.port}", f"port = {port}"))
 
     @property
     def environment(self) -> dict[str, str]:

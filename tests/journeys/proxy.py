@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 class Proxy:
     """Forwards 127.0.0.1:port to 127.0.0.1:target.
 
-    `cut_after`: reset the connection once so many bytes went up on it (None: never). `bytes_up` counts what went up in all.
+    `cut_after`: reset the connection once so many bytes went up on it (None: never). `hold_after`: let nothing further through once so
+    many bytes went up on it; `holding` is set then, and clearing `hold_after` does not revive what is held. `bytes_up` counts in all.
     """
 
     target: int
     cut_after: int | None = None
+    hold_after: int | None = None
+    holding: threading.Event = field(default_factory=threading.Event)
     bytes_up: int = 0
     cuts: int = 0
     _listener: socket.socket = field(default_factory=socket.socket)
@@ -56,6 +59,9 @@ class Proxy:
                         self.cuts += cut
                     if cut:
                         break
+                    if self.hold_after is not None and sent > self.hold_after:
+                        self.holding.set()
+                        continue  # Swallowed: the far end has seen `hold_after` bytes at most, and nobody hangs up.
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.household import Household, household, tone, wait_for
+from tests.journeys.proxy import Proxy
 
 MOMENTS: dict[str, Callable[[Household], bool]] = {
     "as soon as the outbox is there": lambda h: (h.home / "client" / "outbox.json").exists(),
-    "in mid upload": lambda h: any((h.data / "incoming").glob("*/original*")),
     "while it is queued or converted": lambda h: bool(h.items()),
     "when it is converted": lambda h: "finished_successful" in h.statuses(),
 }
@@ -28,6 +28,25 @@ def test_a_client_killed_at_any_moment_gets_its_result_once(tmp_path: Path, mome
         wait_for("the acknowledgement", lambda: any(i.get("acknowledged_at") for i in house.items()))
         assert [r.name for r in house.results()] == ["song.opus"]
         assert len(house.items()) == 1
+
+
+def test_a_client_killed_in_mid_upload_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    content = tone(60)
+    with household(tmp_path) as house:
+        proxy = Proxy(house.port, hold_after=len(content) // 2)
+        house.go_through(proxy.port)
+        house.start_server()
+        client = house.start_client()
+        house.drop("song.wav", content)
+        assert proxy.holding.wait(60)
+        client.kill()
+        client.wait()
+        proxy.hold_after = None
+        house.start_client()
+        wait_for("the result", lambda: [r.name for r in house.results()] == ["song.opus"])
+        assert len(house.items()) == 1
+        assert proxy.bytes_up < 1.7 * len(content)
+        proxy.close()
 
 
 def test_a_result_that_was_made_while_the_client_was_off_comes_home_days_later(tmp_path: Path) -> None:
