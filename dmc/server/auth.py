@@ -141,10 +141,11 @@ class Auth:
         return reply
 
     async def _who(self, request: web.Request) -> web.Response:
+        """Who is signed in here; 204 for nobody, which is no error of a page that asks."""
         secret = request.cookies.get(self._cookie, "")
         token = await self._known(self._tokens.session, secret) if secret else None
         if token is None:
-            raise SignInNeeded("nobody is signed in here.", "Open the sign-in link, or paste a token.")
+            return web.Response(status=204)
         return json_reply(_session_view(token, secret))
 
     async def _sign_out(self, request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ from aiohttp import web
 import dmc
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
-from dmc.conversions import describe
+from dmc.conversions import DEFAULT_CONVERSIONS, EXTENSIONS, describe
 from dmc.errors import BadSettings
 from dmc.files import Disk, write_durably
 from dmc.protocol import PROTOCOL, SERVER, SERVICE, TYPES, Identity
@@ -71,4 +71,7 @@ class Identities:
         )
 
     async def _types(self, _: web.Request) -> web.Response:
-        return json_reply({"types": describe(self._limits.conversions)})
+        """The conversion types, and which of them the page offers for a file: its medium by ending, the default of each medium."""
+        endings = {ending: medium.value for ending, medium in EXTENSIONS.items()}
+        defaults = {medium.value: name for medium, name in DEFAULT_CONVERSIONS.items()}
+        return json_reply({"types": describe(self._limits.conversions), "endings": endings, "defaults": defaults})
