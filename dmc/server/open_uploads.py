@@ -165,6 +165,9 @@ class OpenUploads:
         Raises WholeFileMismatch and Unsupported, after which the upload is gone, and Unavailable errors, after which it stands.
         """
         record, file = upload.record, upload.file
+        if (known := await self._offload.quick(self._ledger.get, record.item_id)) is not None:
+            self._uploads.pop(record.item_id, None)  # An earlier try got as far as its ledger line, and no further.
+            return known
         try:
             await self._offload.disk(file.open)
             sha512 = await self._offload.disk(file.sha512)

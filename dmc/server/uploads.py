@@ -162,6 +162,8 @@ class Uploads:
                 raise _wrong_offset(upload.file.offset)
             if request.content_length is not None and request.content_length > upload.missing:
                 raise TooLarge("the body goes beyond the length of this upload.", "Ask with HEAD where it stands.")
+            if request.content_length == 0 and not upload.missing:
+                return self._answer_item(await self._uploads.complete(upload), 204)
             return await self._receive(request, upload, 204)
 
     async def _patch_item(self, request: web.Request, offset: int) -> web.StreamResponse:
