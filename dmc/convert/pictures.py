@@ -76,6 +76,7 @@ class _Conversion:
         self._on_progress = on_progress
         self._source = Path(job.original)
         self._began = time.monotonic()
+        self._reached = 0.0
 
     def run(self) -> tuple[ResultFacts, Receipt]:
         with open_picture(self._source, self._limits, self._job.label) as picture:
@@ -144,6 +145,8 @@ class _Conversion:
             return in_colours(upright(frame, seen.orientation), plan, seen.tags.icc)
 
         first = make(picture)
+        if plan.frames > 1 and first is picture:
+            first = picture.copy()  # one frame, where the source itself would be all of them
         settings: dict[str, Any] = {**plan.target.settings, **fitting.arguments}
         if plan.target.name == "webp":
             settings |= {"lossless": plan.lossless, "exact": plan.lossless}
@@ -232,7 +235,8 @@ class _Conversion:
 
     def _tick(self, step: str, done: int, total: int) -> None:
         low, high = _SHARES[step]
-        self._on_progress(low + (high - low) * min(1.0, done / max(1, total)), None, None)
+        self._reached = max(self._reached, low + (high - low) * min(1.0, done / max(1, total)))
+        self._on_progress(self._reached, None, None)
 
 
 def _picture_entry(seen: _Seen) -> StreamEntry:

@@ -74,6 +74,8 @@ def digest(picture: Image.Image) -> bytes:
 def in_colours(picture: Image.Image, plan: PicturePlan, icc: bytes | None) -> Image.Image:
     """`picture` in the plan's mode; colours of print go through their profile to sRGB where there is one."""
     mode, opaque = plan.mode, not plan.target.alpha
+    if picture.mode == mode == "P" and _points_beyond_its_palette(picture):
+        return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     if picture.mode == mode and not (opaque and picture.has_transparency_data):
         return picture
     if picture.mode.startswith("I"):
@@ -83,6 +85,12 @@ def in_colours(picture: Image.Image, plan: PicturePlan, icc: bytes | None) -> Im
     if uses_profile(picture.mode, icc):
         return _by_profile(picture, icc or b"", mode)
     return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _points_beyond_its_palette(picture: Image.Image) -> bool:
+    """Sloppy GIFs do; they are shown black there, while a PNG with fewer bits per pixel would show something else."""
+    highest = picture.getextrema()[1]
+    return isinstance(highest, int | float) and highest >= len(picture.getpalette() or ()) // 3
 
 
 def uses_profile(mode: str, icc: bytes | None) -> bool:

@@ -24,6 +24,7 @@ _BY_ENDING_ONLY = {".tga": "TGA"}
 
 _ANIMATED = ("AVIF", "GIF", "PNG", "WEBP")
 _ORIENTATION = 0x0112
+GPS = 0x8825
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _BAD_DATA = (SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, RuntimeError, struct.error, zlib.error)
 """What Pillow's readers raise on bad bytes, besides OSError without a number."""
@@ -108,9 +109,19 @@ def is_animated(picture: Image.Image) -> bool:
     return picture.format in _ANIMATED and frame_count(picture) > 1
 
 
+def exif_of(picture: Image.Image) -> Image.Exif:
+    """What Pillow reads of the EXIF; nothing if that is broken, which does not make the picture a bad one."""
+    try:
+        exif = picture.getexif()
+        exif.get_ifd(GPS)
+    except (*_BAD_DATA, AttributeError):
+        return Image.Exif()
+    return exif
+
+
 def orientation_of(picture: Image.Image) -> int:
     """How the pixels must be turned to stand upright, 1 to 8 as in EXIF. After loading, since Pillow turns some formats itself."""
-    found = picture.getexif().get(_ORIENTATION, 1)
+    found = exif_of(picture).get(_ORIENTATION, 1)
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
@@ -139,7 +150,7 @@ def _avif_depth(path: Path) -> int:
 
 def look(picture: Image.Image, path: Path) -> MediaFacts:
     """The facts of an open picture; decodes nothing that is not needed for them."""
-    exif = picture.getexif()
+    exif = exif_of(picture)
     return MediaFacts(
         media_type=MediaType.IMAGE,
         container=format_name(picture),

@@ -132,6 +132,6 @@ def _entries(source: Source, target: Target, mode: str) -> list[MetadataEntry]:
         detail = f"{source.frames - 1} of {source.frames} frames: {target.title} holds one"
         found.append(MetadataEntry(kind="animation", outcome="lost", detail=detail))
     if source.extra_pictures:
-        detail = f"{source.extra_pictures} more in the file: {target.title} holds one"
+        detail = f"{source.extra_pictures} more in the file, such as pages, previews or a stand-in for the animation"
         found.append(MetadataEntry(kind="further pictures", outcome="lost", detail=detail))
     return found

@@ -12,11 +12,11 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from dmc.convert.pictures_open import GPS, exif_of
 from dmc.convert.pictures_plan import Target
 from dmc.convert.receipt import MetadataEntry
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
-_GPS = 0x8825
 _IPTC = 0x0404
 _EXIF_MARK = b"Exif\0\0"
 _LARGEST_IN_JPEG = {"EXIF": 65527, "XMP": 65504, "comment": 65533}
@@ -66,7 +66,7 @@ def collect(picture: Image.Image, turned: int) -> Tags:
         texts=texts,
         gamma=info.get("gamma"),
         loop=info.get("loop"),
-        has_gps=bool(picture.getexif().get_ifd(_GPS)),
+        has_gps=bool(exif_of(picture).get_ifd(GPS)),
         has_iptc=_IPTC in (info.get("photoshop") or {}),
         turned=turned,
     )
@@ -83,11 +83,11 @@ def _exif_of(picture: Image.Image) -> bytes | None:
 
 def _exif_of_tiff(picture: Image.Image) -> bytes | None:
     """A TIFF's own tags are its EXIF; what describes the storage of its pixels stays behind."""
-    exif = picture.getexif()
+    exif = exif_of(picture)
     kept = Image.Exif()
     for tag, value in exif.items():
         if tag not in _TIFF_STRUCTURE:
-            kept[tag] = exif.get_ifd(tag) if tag in (0x8769, _GPS) else value
+            kept[tag] = exif.get_ifd(tag) if tag in (0x8769, GPS) else value
     return kept.tobytes() if len(kept) else None
 
 
@@ -120,9 +120,13 @@ def _resolution_exif(dpi: tuple[float, float]) -> bytes:
 
 
 def exif_holds_resolution(exif: bytes) -> bool:
+    """Whether EXIF bytes say a resolution; False if they cannot be read."""
     loaded = Image.Exif()
-    loaded.load(exif)
-    return _X_RESOLUTION in loaded
+    try:
+        loaded.load(exif)
+        return _X_RESOLUTION in loaded
+    except (SyntaxError, ValueError, LookupError, struct.error):
+        return False
 
 
 class Fitting:
