@@ -7,7 +7,9 @@ whose end cannot be told from a cut is refused.
 import asyncio
 import contextlib
 import json
+import socket
 import threading
+import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +30,7 @@ READ_S = 60.0
 CALL_S = 60.0
 """Seconds for a whole exchange of JSON."""
 PROBE_S = 10.0
+CLOSE_S = 5.0
 MOST_JSON = 32 * 1024 * 1024
 MOST_RETRY_AFTER_S = 86400.0
 
@@ -110,6 +113,7 @@ class Calls:
         self._prefix = str(self._base).rstrip("/")
         self._token = token
         self._session: aiohttp.ClientSession | None = None
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     @property
     def has_token(self) -> bool:
@@ -171,9 +175,17 @@ class Calls:
                 yield answer
 
     async def close(self) -> None:
+        """Close every connection, also one that is stuck: what was still to be written is dropped."""
+        for open_socket in list(self._sockets):
+            with contextlib.suppress(OSError):
+                open_socket.shutdown(socket.SHUT_RDWR)
         if self._session is not None:
             await self._session.close()
             self._session = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                while any(open_socket.fileno() != -1 for open_socket in list(self._sockets)):
+                    await asyncio.sleep(0)  # noqa: ASYNC110 - the loop closes them in its next turns, and tells nobody
 
     def _opened_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -181,9 +193,15 @@ class Calls:
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept-Encoding": "identity", "User-Agent": "dmc"},
-                connector=aiohttp.TCPConnector(limit=16),
+                connector=aiohttp.TCPConnector(limit=16, socket_factory=self._new_socket),
             )
         return self._session
+
+    def _new_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, proto, _, _ = info
+        made = socket.socket(family=family, type=kind, proto=proto)
+        self._sockets.add(made)
+        return made
 
 
 def not_ours(what: str) -> ServerUnreachable:

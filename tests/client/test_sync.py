@@ -1,6 +1,7 @@
 """Stories of a client with servers in memory: every promise of the outbox, told step by step."""
 
 import hashlib
+import itertools
 import os
 import shutil
 import unicodedata
@@ -576,7 +577,7 @@ def test_the_wait_between_questions_grows_while_nothing_changes(world: World) ->
         world.run(300, converting=False)
     finally:
         type(world.sync.lanes[0].link.transport).progress = real  # type: ignore[method-assign]
-    gaps = [later - earlier for earlier, later in zip(asked, asked[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
     assert max(gaps[:2]) < 2
     assert 9 < gaps[-1] < 12
 
