@@ -58,7 +58,8 @@ def open_media(path: Path, limits: Limits, label: str | None = None) -> InputCon
     Raises NotMedia, Unsupported, DamagedMedia or TooLarge (what it is), or what files.translate says of an OSError.
     """
     name = label or path.name
-    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file", "max_streams": str(limits.max_streams)}
+    # One stream more than allowed is let in, so that probe.py sees that there are too many: FFmpeg itself leaves them out silently.
+    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file", "max_streams": str(limits.max_streams + 1)}
     try:
         container = av.open(str(path.absolute()), "r", container_options=options, metadata_errors="replace")
     except (FFmpegError, OSError, MemoryError) as problem:

@@ -20,7 +20,7 @@ from dmc.convert import pictures, sidedata
 from dmc.convert.facts import ChapterFacts, MediaFacts, StreamFacts
 from dmc.convert.limits import Limits
 from dmc.convert.media import Decoder, codec_of, context_of, open_media, packets
-from dmc.errors import DamagedMedia, NotMedia, TooLarge, Unsupported
+from dmc.errors import DamagedMedia, NotMedia, Refused, TooLarge, Unsupported
 
 _PICTURES_TO_SEE = 3
 _PICTURE_STARTS = (b"BM", b"\x00\x00\x01\x00", b"\x00\x00\x00\x0cjP", b"\xff\x4f\xff\x51", *(b"P%d" % n for n in range(1, 7)), b"Pf", b"PF")
@@ -51,13 +51,14 @@ def _probe_picture(path: Path, limits: Limits, name: str) -> MediaFacts | None:
         return None  # open_media says it better.
     if guess_media_type(name, head) is not MediaType.IMAGE or (guess_media_type("", head) is None and not _looks_like_picture(head)):
         return None
-    facts = pictures.probe(path, limits)
-    if facts is not None:
-        return facts
-    if head[4:8] == b"ftyp" and head[8:11] in (b"hei", b"hev", b"mif", b"msf"):
-        said = f"{name} is an HEIC picture, which cannot be read here."
-        raise Unsupported(said, "Export it as JPEG, or tell the phone to store compatible pictures.")
-    raise DamagedMedia(f"{name} looks like a picture, but cannot be read.", "Its beginning is damaged, or it is of a rare kind.")
+    try:
+        facts = pictures.probe(path, limits)
+    except Refused as problem:
+        # Pictures are known there by the name on disk only, which the server made.
+        raise type(problem)(problem.message.replace(path.name, name), problem.hint) from problem
+    if facts is None:
+        raise DamagedMedia(f"{name} looks like a picture, but cannot be read.", "Its beginning is damaged, or it is of a rare kind.")
+    return facts
 
 
 def _looks_like_picture(head: bytes) -> bool:
