@@ -54,8 +54,11 @@ class Story:
     def _look(self, bars: "Bars") -> None:
         progress = self._threads.read()
         for record in self.records():
-            if self._told.get(record.id) != record.status:
+            before = self._told.get(record.id)
+            if before != record.status:
                 self._told[record.id] = record.status
+                if before is None:
+                    self._say(f"{clean(record.label)}: seen, {bytes_text(record.size)}, to {record.conversion_type}", bars)
                 self._tell(record, bars)
             said = progress.get(record.item_id or "")
             if said is not None and record.status in (OutboxStatus.TO_DO, OutboxStatus.IN_PROGRESS):
@@ -89,10 +92,8 @@ class Story:
 def _words(record: OutboxRecord) -> str:
     """One line for a status, empty where there is nothing to say."""
     match record.status:
-        case OutboxStatus.WAITING:
-            return f"seen, {bytes_text(record.size)}, to {record.conversion_type}"
         case OutboxStatus.TO_DO:
-            return "sent, waiting for a worker"
+            return "sent, waits for a worker"
         case OutboxStatus.IN_PROGRESS:
             return "converting"
         case OutboxStatus.FINISHED_SUCCESSFUL:

@@ -50,7 +50,7 @@ def up(
     with _household(screen, server, client, folder, to or []) as (rooms, story, parts, url):
         from dmc.assemble.server import page_link
 
-        screen.say(f"page:     {page_link(parts, url)}   (this link signs in once)")
+        screen.say(f"page:     {page_link(parts, url)}")
         screen.say("stop:     Ctrl-C; what is unfinished goes on next time\n")
         story.follow(rooms.stop, lambda: False)
 
