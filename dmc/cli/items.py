@@ -155,8 +155,21 @@ def _row(record: "OutboxRecord", live: "ItemView | None") -> list[str]:
         note = f"{live.progress.fraction:.0%}"
     elif live and live.queue_position is not None:
         note = f"number {live.queue_position} in the queue"
-    shown = str(live.status if live else record.status)
-    return [(record.item_id or record.id)[:SHORT_ID], shown, record.conversion_type, bytes_text(record.size), record.label, note]
+    return [
+        (record.item_id or record.id)[:SHORT_ID],
+        _state(record, live),
+        record.conversion_type,
+        bytes_text(record.size),
+        record.label,
+        note,
+    ]
+
+
+def _state(record: "OutboxRecord", live: "ItemView | None") -> str:
+    """The status for people: for what came home, how it ended says more than that it was acknowledged."""
+    if record.status == "acknowledged" and record.outcome:
+        return str(record.outcome)
+    return str(live.status if live else record.status)
 
 
 def _line(record: "OutboxRecord", live: "ItemView | None") -> str:

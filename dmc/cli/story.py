@@ -69,7 +69,8 @@ class Story:
             bars.remove_task(self._tasks.pop(record.id))
         words = _words(record)
         if words:
-            self._say(f"{clean(record.label)}: {words}", bars)
+            # Errors name the file themselves.
+            self._say(words if words.startswith(clean(record.label)) else f"{clean(record.label)}: {words}", bars)
 
     def _say(self, text: str, bars: "Bars") -> None:
         if self._screen.draws:
@@ -109,7 +110,16 @@ def _words(record: OutboxRecord) -> str:
 def _end(record: OutboxRecord) -> str:
     if record.result_path and record.result:
         saved = f", {100 - 100 * record.result.file_size / record.size:.0f} % smaller" if record.result.file_size < record.size else ""
-        return f"home as {clean(str(decode_path(record.result_path)))} ({bytes_text(record.result.file_size)}{saved})"
+        return f"home as {_near(record)} ({bytes_text(record.result.file_size)}{saved})"
     if record.errors:
-        return f"failed: {record.errors[-1].message} {record.errors[-1].hint}".rstrip()
+        return f"{clean(record.errors[-1].message)} {record.errors[-1].hint}".rstrip()
     return f"{record.outcome or 'done'}: {record.reason or ''}".rstrip(": ")
+
+
+def _near(record: OutboxRecord) -> str:
+    """Where the result lies, seen from the folder that the file was dropped into."""
+    place = decode_path(record.result_path or "")
+    try:
+        return clean(str(place.relative_to(decode_path(record.root or "/"))))
+    except ValueError:
+        return clean(str(place))
