@@ -146,7 +146,7 @@ class _Work:
     def _skipped(self, facts: MediaFacts, made: Plan) -> Report:
         entries = {"reason": made.reason, "streams": tuple(compare.untouched_entries(facts))}
         write_receipt(self._out, self._receipt("skipped", facts, made).model_copy(update=entries))
-        return Report.model_validate({**self._common("skipped"), "reason": f"skipped: {made.reason}"})
+        return Report.model_validate({**self._common("skipped"), "reason": made.reason})
 
     def _receipt(self, outcome: str, facts: MediaFacts, made: Plan) -> Receipt:
         return Receipt.model_validate(
