@@ -119,6 +119,10 @@ class Calls:
     def has_token(self) -> bool:
         return self._token is not None
 
+    def address(self, path: str) -> str:
+        """The whole address of a path of the API."""
+        return f"{self._prefix}{path}"
+
     def path_of(self, location: str) -> str:
         """The path of a Location that the server gave, below the base; one that leads to another server is refused."""
         target = URL(location, encoded=True)
@@ -161,7 +165,7 @@ class Calls:
         with translated():
             request = self._opened_session().request(
                 method,
-                URL(f"{self._prefix}{path}", encoded=True),
+                URL(self.address(path), encoded=True),
                 json=body,
                 data=data,
                 headers=sent,
@@ -184,8 +188,9 @@ class Calls:
             self._session = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
-                while any(open_socket.fileno() != -1 for open_socket in list(self._sockets)):
-                    await asyncio.sleep(0)  # noqa: ASYNC110 - the loop closes them in its next turns, and tells nobody
+                # The loop closes them in its next turns, and tells nobody.
+                while any(each.fileno() != -1 for each in list(self._sockets)):  # noqa: ASYNC110
+                    await asyncio.sleep(0)
 
     def _opened_session(self) -> aiohttp.ClientSession:
         if self._session is None:

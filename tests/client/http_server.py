@@ -19,6 +19,7 @@ from dmc.client.transport_memory import MemoryServer, MemoryTransport, Upload
 from dmc.errors import DmcError, ServerUnreachable, UnknownItem
 from dmc.protocol import CHECK, ITEM_HEADER, ITEMS, SERVER, UPLOADS, CheckReply, CheckRequest, ItemPage, ItemView, http_status
 
+ETAG = '"the result"'
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -160,7 +161,7 @@ class HttpServer:
             raise UnknownItem("there is no result.")
         if self.swapped:
             data = bytes(len(data))
-        etag = f'"{item.result.sha512_checksum[:12] if not self.swapped else "another"}"'
+        etag = ETAG if not self.swapped else '"another"'
         start, headers, status = 0, {"ETag": etag}, 200
         asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
         if asked and request.headers.get("If-Range") == etag:
@@ -171,9 +172,11 @@ class HttpServer:
             headers["Content-Encoding"] = "gzip"
         reply = web.StreamResponse(status=status, headers=headers)
         if self.unframed:
-            reply.force_close()
-        else:
-            reply.content_length = len(data) - start
+            assert isinstance(request.transport, asyncio.Transport)
+            request.transport.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + data)
+            request.transport.close()
+            raise asyncio.CancelledError
+        reply.content_length = len(data) - start
         await reply.prepare(request)
         end = len(data) if self.cut_results_after is None else min(len(data), start + self.cut_results_after)
         await reply.write(data[start:end])
