@@ -25,7 +25,15 @@ SERVICE = "dmc"
 PROTOCOL = 1
 
 TUS_VERSION = "1.0.0"
-TUS_EXTENSIONS = ("creation", "creation-with-upload", "expiration", "termination")
+TUS_EXTENSIONS = (
+    "creation",
+    "creation-with-upload",
+    "creation-defer-length",
+    "checksum",
+    "concatenation",
+    "expiration",
+    "termination",
+)
 OFFSET_TYPE = "application/offset+octet-stream"
 ITEM_HEADER = "Dmc-Item"
 """On answers about an upload that became an item: the item's id."""

@@ -21,17 +21,20 @@ from dmc.files import Disk
 from dmc.log import Log
 from dmc.server.auth import Auth
 from dmc.server.check import Check
+from dmc.server.concat import Concatenation
 from dmc.server.downloads import Downloads
 from dmc.server.events import Events
 from dmc.server.feed import Feed
 from dmc.server.health import Health
 from dmc.server.identity import Identities
 from dmc.server.items import Items
+from dmc.server.lookup import Lookup
 from dmc.server.middleware import Traffic, add_headers, outermost
 from dmc.server.offload import Offload
 from dmc.server.oneshot import OneShot
 from dmc.server.open_uploads import OpenUploads
 from dmc.server.page import Page
+from dmc.server.parts import Parts
 from dmc.server.policy import MIB
 from dmc.server.policy import ServerLimits as ServerLimits
 from dmc.server.receiving import refuse_if_full
@@ -81,11 +84,14 @@ class Server:
         self.uploads = OpenUploads(
             ledger=ledger, storage=storage, admissions=admissions, clock=clock, disk=disk, offload=offload, limits=limits
         )
+        lookup = Lookup(self.uploads, ledger, offload)
+        parts = Parts(uploads=self.uploads, lookup=lookup, disk=disk, offload=offload, limits=limits, room=self._check_room)
+        concatenation = Concatenation(uploads=self.uploads, lookup=lookup, offload=offload, limits=limits)
         self._downloads = Downloads(ledger=ledger, storage=storage, offload=offload)
         self._auth = Auth(tokens, offload, instance_id=instance_id, allowed_hosts=limits.allowed_hosts)
         self._rooms = (
             self._auth,
-            Uploads(uploads=self.uploads, ledger=ledger, offload=offload, limits=limits, room=self._check_room),
+            Uploads(uploads=self.uploads, lookup=lookup, parts=parts, concatenation=concatenation, limits=limits),
             OneShot(uploads=self.uploads, views=views, offload=offload, limits=limits, room=self._check_room),
             Items(ledger=ledger, views=views, clock=clock, offload=offload),
             self._downloads,

@@ -8,12 +8,24 @@ earlier process has stored, and a part that is not yet verified is simply not ha
 import hashlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from dmc.errors import Busy, DiskFault
-from dmc.files import CHUNK, translate
+from dmc.files import CHUNK, Disk, blocks_of, translate, write_durably
 
 SYNC_EVERY = 16 * 1024 * 1024
+
+UNVERIFIED = "unverified"
+"""Stands beside the file while a part arrives whose checksum is open, and holds the offset to go back to if the process ends."""
+
+
+class Hash(Protocol):
+    """What hashlib makes."""
+
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
 
 
 class IncomingFile:
@@ -27,6 +39,8 @@ class IncomingFile:
         self._digest = hashlib.sha512()
         self._hashed = 0
         self._closing = threading.Event()
+        self._mark = path.with_name(UNVERIFIED)
+        self._take_back()
         self.offset = path.stat().st_size
         self.trusted = self.offset
         """Bytes from the start that may be hashed: all but a part whose own checksum is still open."""
@@ -49,8 +63,11 @@ class IncomingFile:
         """Let a running `follow` end early; what it has done stays."""
         self._closing.set()
 
-    def append(self, data: bytes, *, trusted: bool = True) -> None:
-        """Store `data`, syncing every so often. On DiskFull `offset` tells how much of it was stored."""
+    def append(self, data: bytes, part: "Hash | None" = None) -> None:
+        """Store `data`, syncing every so often. On DiskFull `offset` tells how much of it was stored.
+
+        `part` is the hash of a part that is not verified yet: it is fed, and the file's own hash is held back.
+        """
         view = memoryview(data)
         try:
             while view:
@@ -60,8 +77,10 @@ class IncomingFile:
         except OSError as problem:
             raise translate(problem, "storing an upload") from problem
         finally:
-            if trusted:
+            if part is None:
                 self.trusted = self.offset
+        if part is not None:
+            part.update(data)
         if self.offset - self._synced >= self._sync_every:
             self.sync()
 
@@ -76,18 +95,33 @@ class IncomingFile:
             raise DiskFault("storing an upload: the disk lost what was written.", "Look at the disk and at the system log.") from problem
         self._synced = upto
 
-    def cut(self, offset: int) -> None:
-        """Throw away everything from `offset` on, durably; for a part whose checksum failed."""
-        try:
-            os.ftruncate(self._open_fd(), offset)
-            os.fsync(self._open_fd())
-        except OSError as problem:
-            raise translate(problem, "taking back a part of an upload") from problem
-        self.offset = self._synced = offset
+    def begin_part(self, disk: Disk) -> None:
+        """From here on bytes arrive whose checksum is open: should the process end, they are taken back."""
+        write_durably(disk, self._mark, str(self.offset).encode())
 
-    def trust(self) -> None:
-        """The part that was open is verified."""
+    def keep_part(self, disk: Disk) -> None:
+        """The part is verified and synced: it stays. Durable on return, or the offset could shrink after a power cut."""
+        self._mark.unlink()
+        disk.sync_folder(self._mark.parent)
         self.trusted = self.offset
+
+    def drop_part(self) -> None:
+        """The part is cut or wrong: none of it stays."""
+        self._take_back()
+        self.offset = self._synced = self.trusted
+
+    def _take_back(self) -> None:
+        try:
+            start = int(self._mark.read_bytes())
+        except FileNotFoundError:
+            return
+        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(fd, start)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        self._mark.unlink()
 
     def follow(self) -> None:
         """Hash what may be hashed and is not yet; returns early once the file is closed."""
@@ -108,6 +142,10 @@ class IncomingFile:
         if self._hashed != self.offset:
             raise Busy("the server stopped while an upload was hashed.", "Ask for it again.")
         return self._digest.hexdigest()
+
+    def blocks(self) -> Iterator[bytes]:
+        """All of its bytes, in order."""
+        return blocks_of(self.path)
 
     def head(self, size: int = 64) -> bytes:
         """The first bytes, for the guess of the media type."""

@@ -12,15 +12,16 @@ from dmc.conversions import check_options
 from dmc.errors import BadRequest
 from dmc.items import Item
 from dmc.protocol import ITEM_HEADER, ITEMS
+from dmc.server.announcing import parse_options
 from dmc.server.auth import caller_of
 from dmc.server.offload import Offload
 from dmc.server.open_uploads import OpenUploads
 from dmc.server.policy import Announcement, ServerLimits, settle_conversion
 from dmc.server.receiving import Ending, PartBody, PlainBody, Receiver, expect_later, proceed
 from dmc.server.replies import json_reply
+from dmc.server.tus_answers import ended_early
 from dmc.server.tus_headers import label_of, parse_repr_digest, parse_sha512
 from dmc.server.upload import Upload
-from dmc.server.uploads import ended_early, parse_options
 from dmc.server.views import Views
 
 MOST_FIELD = 4096

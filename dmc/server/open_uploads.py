@@ -19,7 +19,7 @@ from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Place, Storage
 from dmc.clock import Clock, rfc3339
 from dmc.conversions import MediaType, guess_media_type
-from dmc.errors import Conflict, DiskFault, DmcError, Locked, Refused, WholeFileMismatch
+from dmc.errors import BadRequest, Conflict, DiskFault, DmcError, Locked, Refused, WholeFileMismatch
 from dmc.files import Disk, translate, write_durably
 from dmc.items import Item, original_name
 from dmc.log import Log
@@ -115,15 +115,31 @@ class OpenUploads:
         )
         try:
             self._disk.write(folder / record.file_name, b"")
-            write_durably(self._disk, folder / STATE_FILE, record.model_dump_json().encode())
+            self._write_state(folder, record)
             self._disk.sync_folder(folder.parent)
         except OSError as problem:
             self._admissions.abandon(item_id)
             raise translate(problem, "beginning an upload") from problem
         return self._opened(record, folder, self._clock.monotonic())
 
+    def _write_state(self, folder: Path, record: UploadRecord) -> None:
+        write_durably(self._disk, folder / STATE_FILE, record.model_dump_json().encode())
+
     def _opened(self, record: UploadRecord, folder: Path, touched: float) -> Upload:
         return Upload(record, IncomingFile(folder / record.file_name, sync_every=self._limits.sync_every), touched)
+
+    async def set_length(self, upload: Upload, length: int) -> None:
+        """Say how long an upload of deferred length is; the caller holds it. A length that is known cannot be changed."""
+        record = upload.record
+        if record.length == length:
+            return
+        if record.length is not None or length < upload.file.offset:
+            raise BadRequest("the length of this upload cannot become that.", "Ask with HEAD what is known of it.")
+        check_size(length, self._limits)
+        free = await self._offload.quick(self._storage.free_bytes)
+        check_space(length - upload.file.offset, free=free, reserved=self.reserved, limits=self._limits)
+        upload.record = record.model_copy(update={"length": length})
+        await self._offload.disk(self._write_state, upload.file.path.parent, upload.record)
 
     @contextlib.contextmanager
     def receiving(self, upload: Upload) -> Iterator[Interrupt]:
@@ -221,7 +237,7 @@ class OpenUploads:
         """Find the uploads that an earlier process has left, and complete those whose last byte had come."""
         for upload in await self._offload.disk(self._left_behind):
             self._uploads[upload.record.item_id] = upload
-            if upload.record.length is None or upload.missing:
+            if upload.record.partial or not upload.is_complete:
                 continue
             async with self.held(upload):
                 try:

@@ -57,6 +57,8 @@ class Announcement(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     sha512: str | None = None
     idempotency_key: str | None = None
+    partial: bool = False
+    """One part of a concatenation: bytes only, it never becomes an item by itself."""
     metadata: str = ""
     """The `Upload-Metadata` field as it came."""
 

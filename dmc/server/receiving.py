@@ -11,7 +11,7 @@ from enum import Enum
 from aiohttp import BodyPartReader, StreamReader, web
 
 from dmc.errors import DiskFull
-from dmc.server.incoming import IncomingFile
+from dmc.server.incoming import Hash, IncomingFile
 from dmc.server.offload import Offload
 from dmc.server.policy import MIB, ServerLimits
 from dmc.server.replies import HttpRefusal
@@ -123,7 +123,7 @@ class PartBody:
 
 
 class Receiver:
-    """Moves one body into one file, `most` bytes at most; `trusted` False holds the hash back.
+    """Moves one body into one file, `most` bytes at most; `part` is the hash of a part that has a checksum of its own.
 
     `room` is asked now and then and raises DiskFull when the disk has gone below its floor.
     """
@@ -137,20 +137,20 @@ class Receiver:
         self._follower: asyncio.Future[None] | None = None
         self._unchecked = 0
 
-    async def receive(self, body: PlainBody | PartBody, most: int, *, trusted: bool = True) -> Ending:
+    async def receive(self, body: PlainBody | PartBody, most: int, part: Hash | None = None) -> Ending:
         """Store the body and make it durable. Raises DiskFull with the offset at what was really stored, DiskFault."""
         goal = self._file.offset + most
         try:
             try:
-                ending = await self._loop(body, goal, trusted)
+                ending = await self._loop(body, goal, part)
             except _Ended as ended:
                 ending = ended.ending
-                await self._store(body.left_over(), goal, trusted)
+                await self._store(body.left_over(), goal, part)
         finally:
             await self._settle()
         return ending
 
-    async def _loop(self, body: PlainBody | PartBody, goal: int, trusted: bool) -> Ending:
+    async def _loop(self, body: PlainBody | PartBody, goal: int, part: Hash | None) -> Ending:
         pace = Pace(self._limits)
         now = asyncio.get_running_loop().time
         while True:
@@ -162,11 +162,11 @@ class Receiver:
             waited = now() - began
             if not data:
                 return Ending.COMPLETE
-            if not await self._store(data, goal, trusted):
+            if not await self._store(data, goal, part):
                 return Ending.OVERLONG
             pace.note(waited, len(data))
 
-    async def _store(self, data: bytes, goal: int, trusted: bool) -> bool:
+    async def _store(self, data: bytes, goal: int, part: Hash | None) -> bool:
         """Store what fits; False if there was more."""
         kept = data[: goal - self._file.offset]
         if kept:
@@ -174,7 +174,7 @@ class Receiver:
             if self._unchecked >= self._limits.sync_every:
                 self._unchecked = 0
                 await self._offload.quick(self._room)
-            await self._offload.disk(self._file.append, kept, trusted=trusted)
+            await self._offload.disk(self._file.append, kept, part)
             if self._follower is None or self._follower.done():
                 await self._join()
                 self._follower = asyncio.ensure_future(self._offload.disk(self._file.follow))

@@ -33,6 +33,11 @@ class Upload:
         """Monotonic time of the last request that did something with it."""
 
     @property
+    def is_complete(self) -> bool:
+        """Whether all announced bytes are here."""
+        return self.record.length == self.file.offset
+
+    @property
     def missing(self) -> int:
         """Bytes that still have to come, as far as the length is known."""
         return 0 if self.record.length is None else self.record.length - self.file.offset
