@@ -78,7 +78,7 @@ class Household:
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start a command that stays; its words go to a log file of the household."""
-        with (self.home / f"{'-'.join(arguments)}.log").open("ab") as log:
+        with (self.home / f"{'-'.join(a for a in arguments if a.isalpha())}.out.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-m", "dmc", *arguments], env=self.environment, stdout=log, stderr=log)
         self._processes.append(process)
         return process
