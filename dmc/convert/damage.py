@@ -66,4 +66,7 @@ def _promised_s(facts: MediaFacts) -> float | None:
     known = [length for length in tracks if length is not None]
     if known:
         return max(known)
-    return None if any(s.type not in ("video", "audio") for s in facts.streams) else facts.duration_s
+    if facts.duration_s is None or any(s.type not in ("video", "audio") for s in facts.streams):
+        return None
+    # Matroska says when it ends, not how long it lasts.
+    return facts.duration_s - (facts.start_s or 0.0 if facts.container == "matroska,webm" else 0.0)

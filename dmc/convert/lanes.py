@@ -24,6 +24,11 @@ from dmc.convert.pixels import VideoWork
 Mux = Callable[[AnyPacket], None]
 
 _LONGEST_SILENCE_S = 1
+_LONGEST_REORDER = 60
+"""Seconds that a picture may be decoded before the first one is shown; encoders stay far below."""
+
+_SPARE_TICKS = 16
+"""Room for made-up decoding times before the first picture: one tick each, for at most as many as an encoder reorders."""
 
 
 @dataclass(slots=True)
@@ -115,7 +120,10 @@ class VideoLane:
         self._mux = mux
         self._shift = shift
         self._clock = target.codec_context.time_base
+        self._first_pts = 0
         self._last_pts: int | None = None
+        self._last_dts: int | None = None
+        self._lengths: dict[int, int] = {}
 
     def feed(self, packet: AnyPacket) -> Fraction | None:
         return self._take(packet)
@@ -135,19 +143,36 @@ class VideoLane:
             pts = self._last_pts + 1
             self.made.repaired += 1
         length = round(picture.duration * (picture.time_base or self._clock) / self._clock) if picture.duration else 0
+        if self._last_pts is None:
+            self._first_pts = pts
         self._last_pts = pts
+        self._lengths[pts] = length
         picture.time_base, picture.pts, picture.duration = self._clock, pts, length
         picture.pict_type = 0  # Else the encoder would repeat the source's choice of key frames.
         self.made.written += 1
         for packet in self._target.encode(picture):
-            self._mux(packet)
+            self._write(packet)
+
+    def _write(self, packet: AnyPacket) -> None:
+        """Give the packet its picture's length, and a decoding time where the encoder gave none that can be.
+
+        x265 hands out uninitialised decoding times when a stream is shorter than its look-ahead (seen with two pictures).
+        """
+        pts = packet.pts if packet.pts is not None else self._first_pts
+        packet.duration = packet.duration or self._lengths.get(pts, 0)
+        self._lengths.pop(pts, None)
+        earliest = self._first_pts - round(_LONGEST_REORDER / self._clock) if self._last_dts is None else self._last_dts + 1
+        if packet.dts is None or not earliest <= packet.dts <= pts:
+            packet.dts = self._first_pts - _SPARE_TICKS if self._last_dts is None else earliest
+        self._last_dts = packet.dts
+        self._mux(packet)
 
     def finish(self) -> None:
         self._take(None)
         for picture in self._pictures.flush():
             self._encode(picture)
         for packet in self._target.encode(None):
-            self._mux(packet)
+            self._write(packet)
 
 
 class SoundLane:

@@ -46,6 +46,6 @@ class Meter:
     def _tell(self, fraction: float, reached_s: float | None) -> None:
         self._highest = max(self._highest, fraction)
         took = self._monotonic() - self._began
-        speed = reached_s / took if reached_s is not None and took > 0 else None
+        speed = max(0.0, reached_s / took) if reached_s is not None and took > 0 else None
         eta = took / self._highest * (1 - self._highest) if self._highest > 0.01 else None
         self._on_progress(self._highest, speed, eta)

@@ -52,11 +52,14 @@ def file_tags(facts: MediaFacts) -> dict[str, str]:
     return found
 
 
-def write_file_tags(out: OutputContainer, facts: MediaFacts, container: Container) -> None:
-    """The tags of the file, under the names that the container knows."""
+def write_file_tags(out: OutputContainer, facts: MediaFacts, container: Container, *, has_cover: bool) -> None:
+    """The tags of the file, under the names that the container knows.
+
+    MP4 has two places for tags, and FFmpeg writes one of them: the usual one with a cover, or the free one with any name.
+    """
     for key, value in file_tags(facts).items():
         out.metadata[key] = _TEXT_ONLY.sub("", value)
-    if container.name == "mp4" and any(_MP4_KNOWN.match(key.lower()) is None for key in out.metadata):
+    if container.name == "mp4" and not has_cover and any(_MP4_KNOWN.match(key.lower()) is None for key in out.metadata):
         flags = out.container_options.get("movflags", "")
         out.container_options["movflags"] = flags + "+use_metadata_tags"
 

@@ -114,7 +114,7 @@ class _Run:
                 self._add_attachment(source)
             else:
                 self._add_cover(source, plan, covers.get(plan.index))
-        tags.write_file_tags(self._out, self._facts, self._container)
+        tags.write_file_tags(self._out, self._facts, self._container, has_cover=bool(covers))
         tags.write_chapters(self._out, self._facts, self._container, self.done.shift)
 
     def _add(self, source: Stream, plan: StreamPlan) -> None:

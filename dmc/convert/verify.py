@@ -52,6 +52,7 @@ def verify(source: Path, target: Path, done: Transcoded, plan: Plan, limits: Lim
     began = time.monotonic()
     try:
         after = probe(target, limits, "the result")
+        done.targets.update(_beside(plan, done, after))
         found = decode_all(target, limits, set(done.targets.values()), tick)
     except Cancelled:
         raise
@@ -67,6 +68,16 @@ def verify(source: Path, target: Path, done: Transcoded, plan: Plan, limits: Lim
         _check_count(*track)
     drift = _check_times(tracks)
     return _summary(tracks, drift, target, time.monotonic() - began), after
+
+
+def _beside(plan: Plan, done: Transcoded, after: MediaFacts) -> dict[int, int]:
+    """Where covers and attachments ended up: in their order, but among streams that the muxer added itself (titles of chapters)."""
+    found: dict[int, int] = {}
+    for is_cover in (True, False):
+        wanted = [s.index for s in plan.streams if s.index in done.targets and (s.cover if is_cover else s.type == "attachment")]
+        there = [s.index for s in after.streams if (s.cover if is_cover else s.type == "attachment")]
+        found.update(zip(wanted, there, strict=False))
+    return found
 
 
 def _is_track(stream: StreamPlan, done: Transcoded) -> bool:

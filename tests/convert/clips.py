@@ -62,7 +62,8 @@ def clip(
         context = video.codec_context
         context.width, context.height, context.pix_fmt = *size, pix_fmt
         context.time_base = Fraction(1, 1000)
-        context.options = {"preset": "ultrafast", **({"x265-params": "log-level=error"} if codec == "libx265" else {}), **(params or {})}
+        usual = {"libx264": {"preset": "ultrafast"}, "libx265": {"preset": "ultrafast", "x265-params": "log-level=error"}}
+        context.options = {**usual.get(codec, {}), **(params or {})}
         if aspect is not None:
             context.sample_aspect_ratio = aspect
         if colours is not None:
