@@ -17,8 +17,9 @@ from av.subtitles.stream import SubtitleStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from dmc.convert.decoder import JITTER, Decoder, Span, guesses_times, time_of
 from dmc.convert.filters import Pictures
-from dmc.convert.media import FRAME_BAD, JITTER, AnyPacket, Decoder, Span, guesses_times, time_of
+from dmc.convert.media import FRAME_BAD, AnyPacket
 from dmc.convert.pixels import VideoWork
 
 Mux = Callable[[AnyPacket], None]

@@ -17,9 +17,10 @@ from av.video.stream import VideoStream
 
 from dmc.conversions import MediaType, guess_media_type
 from dmc.convert import pictures, sidedata
+from dmc.convert.decoder import Decoder
 from dmc.convert.facts import ChapterFacts, MediaFacts, StreamFacts
 from dmc.convert.limits import Limits
-from dmc.convert.media import Decoder, codec_of, context_of, open_media, packets
+from dmc.convert.media import codec_of, context_of, open_media, packets
 from dmc.errors import DamagedMedia, NotMedia, Refused, TooLarge, Unsupported
 
 _PICTURES_TO_SEE = 3

@@ -19,10 +19,11 @@ from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
 from dmc.convert import encoders, tags
+from dmc.convert.decoder import Decoder
 from dmc.convert.facts import MediaFacts, StreamFacts
 from dmc.convert.lanes import CopyLane, Lane, Made, SoundLane, TextLane, VideoLane
 from dmc.convert.limits import Limits
-from dmc.convert.media import AnyPacket, Decoder, ReadLog, create_media, open_media, packets, reason_of
+from dmc.convert.media import AnyPacket, ReadLog, create_media, open_media, packets, reason_of
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.recipes import CONTAINERS, Container
 from dmc.errors import Cancelled, DiskFull, DmcError, Unsupported

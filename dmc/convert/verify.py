@@ -9,10 +9,11 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+from dmc.convert.decoder import Decoder, Span
 from dmc.convert.facts import MediaFacts
 from dmc.convert.lanes import Made
 from dmc.convert.limits import Limits
-from dmc.convert.media import Decoder, Span, open_media, packets
+from dmc.convert.media import open_media, packets
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.probe import probe
 from dmc.convert.receipt import Verification

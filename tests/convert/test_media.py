@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from dmc.convert.decoder import Decoder, time_of
 from dmc.convert.limits import Limits
-from dmc.convert.media import Decoder, ReadLog, codec_of, context_of, create_media, open_media, packets, time_of
+from dmc.convert.media import ReadLog, codec_of, context_of, create_media, open_media, packets
 from dmc.errors import DamagedMedia, NotFound, NotMedia, Unsupported
 from tests.convert.clips import clip, song
 
