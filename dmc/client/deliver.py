@@ -26,9 +26,14 @@ def target_folder(record: OutboxRecord, root: ObservedPath) -> Path:
         return root.results
 
 
+def temp_name_of(record_id: str) -> str:
+    """The name a record's result is fetched under: the same for every try, so that a fetch resumes; short, so that it always fits."""
+    return f"{TEMP_PREFIX}{short_id(record_id)}"
+
+
 def temp_path(record: OutboxRecord, folder: Path) -> Path:
-    """Where the result is fetched to: the same for every try, so that a fetch resumes; short, so that every name fits."""
-    return folder / f"{TEMP_PREFIX}{short_id(record.id)}"
+    """Where the result is fetched to."""
+    return folder / temp_name_of(record.id)
 
 
 def names(source: Path, ending: str, when: datetime, client: str, *, newer: bool) -> Iterator[str]:

@@ -96,9 +96,8 @@ class Roots:
     """All observed folders; a file below two of them belongs to the inner one."""
 
     def __init__(self, observed: Sequence[ObservedPath]) -> None:
-        paths = {each.path for each in observed}
-        shut = frozenset(each.results for each in observed if each.results not in paths)
-        self.all = [Root(each, shut | (paths - {each.path}), polled=is_polled(each.path)) for each in observed]
+        places = [place for each in observed for place in (each.path, each.results)]
+        self.all = [Root(each, _below(each.path, places), polled=is_polled(each.path)) for each in observed]
         self._by_key = {root.key: root for root in self.all}
 
     def by_key(self, key: str | None) -> Root | None:
@@ -110,3 +109,8 @@ class Roots:
     def of(self, path: str) -> Root | None:
         """The root that takes the file at `path`, None if none does."""
         return next((root for root in self.all if root.takes(path)), None)
+
+
+def _below(root: Path, places: Sequence[Path]) -> frozenset[Path]:
+    """The other observed folders and the folders for results that lie inside `root`."""
+    return frozenset(place for place in places if root in place.parents)

@@ -19,6 +19,7 @@ from dmc.client.admit import Admit
 from dmc.client.asking import Asking
 from dmc.client.catalog import Catalog
 from dmc.client.crew import Crew
+from dmc.client.deliver import temp_name_of
 from dmc.client.hints import Hints
 from dmc.client.homing import Homing
 from dmc.client.link import Link
@@ -28,8 +29,10 @@ from dmc.client.pickup import Pickup
 from dmc.client.pins import FILE_NAME, Pins
 from dmc.client.queues import Bucket, Queues, Stage
 from dmc.client.reach import Standing
+from dmc.client.records import OutboxStatus
 from dmc.client.roots import Root, Roots
 from dmc.client.sending import Sending
+from dmc.client.sweep import sweep
 from dmc.client.transport import Transport
 from dmc.clock import Clock, backoff
 from dmc.errors import DiskFault
@@ -206,6 +209,7 @@ class Sync:
             if self._watcher is not None:
                 # The watcher first, the walk after it: a file that appears in between is found once, by either.
                 self._watcher.start(self._roots.all, self.hints)
+            self._sweep()
             try:
                 yield
             finally:
@@ -241,6 +245,18 @@ class Sync:
                 faults += 1
             if self._clock.wait(self.wake, min(wait, self._timing.outbox_look_s)):
                 self.wake.clear()
+
+    def _sweep(self) -> None:
+        """Once per start: remove what earlier clients left half fetched, beside this one's work."""
+        folders = [root.observed.results for root in self._roots.all]
+        keep = {temp_name_of(record_id) for record_id in self._outbox.ids(OutboxStatus.FINISHED_SUCCESSFUL)}
+        now = self._clock.now().timestamp()
+        self._crew.submit(
+            "sweep",
+            lambda: sweep(folders, keep, now),
+            lambda count: _LOG.info("swept", parts=count) if count else None,
+            lambda problem: _LOG.warning("not swept", reason=repr(problem)),
+        )
 
     def _end_jobs(self) -> None:
         """Let running transfers stop where they are; what they would have said is forgotten. Everything may be begun again after it."""
