@@ -156,6 +156,7 @@ class Document(Reader):
             raise
         except OSError as problem:
             _LOG.warning("fold-put-off", file=self._files.snapshot.name, reason=problem)
+            self._files.drop_temps()
             self._read_all(locked=True)  # It may have come as far as the fold line.
             return
         self._stand_at(loaded, self._tail.look())
@@ -173,6 +174,7 @@ class Document(Reader):
 
     def _recover(self) -> None:
         """Bring the files in order, under the lock, and make durable what was read. May be cut anywhere and begun again."""
+        self._files.drop_temps()
         loaded = self._files.load()
         if loaded is None:
             loaded = self._files.create()

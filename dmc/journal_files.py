@@ -95,6 +95,9 @@ class JournalFiles:
         size = len(journal or b"")
         if data is None:
             data = self._empty()  # A power cut may leave the first journal without the first snapshot.
+        alone = journal is None and self._read(self._old_journal) is None
+        if alone and (snapshot := self._decode(data, trusted=False)) is not None:
+            return self._replayed(snapshot, len(data), [found], size, [])  # Without any journal a snapshot is all there is.
         if mark_of(data) in _marks(found):
             return self._replayed(self._decode(data, trusted=True), len(data), [found], size, [])
         return self._from_previous(found, size) or self._best_effort(data, journal, found, size)
@@ -211,7 +214,9 @@ class JournalFiles:
 
     def renew(self, loaded: Loaded) -> Loaded:
         """Put the journal's good lines onto new blocks: what a dead process left unsynced becomes durable before it is acted upon."""
-        content = self._disk.read(self.journal)
+        content = self._read(self.journal)
+        if content is None:
+            return self._begin_journal(loaded.entries, loaded.seq, NO_LINE, self._disk.read(self.snapshot))
         if loaded.size > loaded.end:
             self._set_aside("torn", content[loaded.end :])
         self._put_journal(content[: loaded.end])
@@ -233,6 +238,11 @@ class JournalFiles:
         path = self.snapshot.with_name(f"{self.snapshot.name}.{why}-{crc_hex(content)}")
         self._disk.write(path, content)
         self._disk.sync_file(path)
+
+    def drop_temps(self) -> None:
+        """Forget what a cut or failed fold has left."""
+        self._forget(self._new_snapshot)
+        self._forget(self._new_journal)
 
     def fill_reserve(self) -> None:
         """Have the ballast stand ready, if there is room for it: dropped on a full disk, it lets what exists still be changed."""

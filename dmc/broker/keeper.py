@@ -53,19 +53,13 @@ class Keeper:
         return wanted
 
     def _prepare(self, item: Item, wanted: Item) -> None:
-        if wanted.status is item.status:
-            return
-        if wanted.status is Status.FINISHED_SUCCESSFUL:
-            self._storage.write_outcome(item.item_id, outcome_of(wanted))
-            self._storage.keep_out(item.item_id)
-            return
-        if self._storage.place_of(item.item_id) is None:
-            return  # The record will say that the original is missing.
-        if wanted.status is Status.FINISHED_WITH_ERRORS:
+        if wanted.status is item.status or self._storage.place_of(item.item_id) is None:
+            return  # Nothing moves; or the record will say that the original is missing.
+        if wanted.status is not Status.FINISHED_SUCCESSFUL and item.status is not Status.FINISHED_WITH_ERRORS:
             self._storage.empty_out(item.item_id)
+        if wanted.status.is_finished:
             self._storage.write_outcome(item.item_id, outcome_of(wanted))
-        elif item.status is Status.IN_PROGRESS:
-            self._storage.empty_out(item.item_id)
+            self._storage.keep_out(item.item_id)  # Also when it was emptied: nobody looks into the folder again.
 
     def apply(self, item: Item) -> bool:
         """Bring the item's folder where its record says. False if that must be tried again."""

@@ -40,7 +40,7 @@ def correction(item: Item | None, facts: Facts, *, expiry_s: float) -> Verb:
     Finished:      5 wish delete → remove again, it may have been cut · 6 no folder → leave, `verify` tells · 7 elsewhere → move
     Unfinished:    8 in finished/, outcome of this attempt → adopt it: its line was lost · 9 no folder or no original → missing ·
                    10 another size → changed · 11 in progress too often → crashed · 12 in progress → put back ·
-                   13 to do, in another folder → move
+                   13 to do → move: out/ may hold leftovers even where the folder is right
     """
     if item is None:
         if facts.place is None:
@@ -60,4 +60,4 @@ def correction(item: Item | None, facts: Facts, *, expiry_s: float) -> Verb:
         return "changed"
     if item.status is Status.IN_PROGRESS:
         return "crashed" if item.crashes + 1 >= MOST_CRASHES else "put-back"
-    return "leave" if facts.place is Place.TO_DO else "move"
+    return "move"

@@ -35,10 +35,11 @@ class Recovery:
         for moved in self._storage.sweep():
             _LOG.warning("foreign-file-moved", what=moved)
         for item_id in sorted({found.item_id for found in self._storage.places(_LIVE_PLACES)} | set(self._ids())):
+            self._storage.tidy(item_id)
             item = self._ledger.get(item_id)
             verb = correction(item, self._facts(item_id, item), expiry_s=self._expiry_s)
             if verb != "leave":
-                _LOG.info("corrected", item=item_id, by=verb)
+                (_LOG.debug if verb == "move" else _LOG.info)("corrected", item=item_id, by=verb)
                 self._correct(verb, item_id, item)
         self._storage.sync_places()
         self._ledger.checkpoint()

