@@ -1,19 +1,22 @@
 """What one worker has said so far, checked against its job. Pure: bytes and times in, progress and one report out.
 
 The worker is not trusted: lines have a length, a pace and a sender, and after the report there is silence. Whatever breaks
-that is Rubbish. Also the one place where a report is compared with what really lies in out/.
+that is Rubbish. Also where a report is compared with what really lies in out/, and where silence becomes a report.
 """
 
 import os
+import signal
 import stat
 from dataclasses import dataclass, field
+from typing import Any
 
 from dmc.convert.wire import LINE_LIMIT, Rubbish, Walls, decode
-from dmc.jobs import Job, Progress, Report
+from dmc.jobs import ErrorNote, Job, Progress, Report
 
 PROGRESS_EVERY_S = 0.25
 """At most four progress values per second and job."""
 
+_MOST_FILES = 1000
 _LINES_AT_ONCE = 64
 _LINES_PER_S = 16.0
 
@@ -84,9 +87,12 @@ def doubt(job: Job, report: Report) -> str | None:
     """Why `report` cannot be believed, given what lies in out/; None if it can. Call it when nobody writes there any more."""
     if (report.item_id, report.attempt) != (job.item_id, job.attempt):
         return "it is about another item"
-    strange = _strange_entry(job.out_dir)
+    try:
+        strange = _strange_entry(job.out_dir)
+    except OSError as problem:
+        return f"out/ cannot be read ({problem.strerror})"
     if strange is not None:
-        return f"{strange!r} in out/ is neither a file nor a folder of its own"
+        return strange
     if report.kind != "converted":
         return None if report.result is None else f"it names a result, yet says {report.kind}"
     if report.result is None:
@@ -106,16 +112,36 @@ def doubt(job: Job, report: Report) -> str | None:
 
 
 def _strange_entry(folder: str) -> str | None:
-    """The first entry that is neither a folder nor a file with a single name; links could lead out of the room."""
-    try:
-        entries = list(os.scandir(folder))
-    except FileNotFoundError:
-        return None
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            inner = _strange_entry(entry.path)
-            if inner is not None:
-                return f"{entry.name}/{inner}"
-        elif not entry.is_file(follow_symlinks=False) or entry.stat(follow_symlinks=False).st_nlink != 1:
-            return entry.name
+    """What is wrong with an output folder: anything but files with a single name, since links could lead out of the room."""
+    with os.scandir(folder) as entries:
+        for number, entry in enumerate(entries):
+            if number == _MOST_FILES:
+                return f"out/ holds more than {_MOST_FILES} files"
+            if not entry.is_file(follow_symlinks=False) or entry.stat(follow_symlinks=False).st_nlink != 1:
+                return f"{entry.name!r} in out/ is no file of its own"
     return None
+
+
+def death_of(job: Job, code: int | None) -> Report:
+    """The report of a worker that ended without one; `code` is its exit code, or minus the signal, or None if nobody saw it."""
+    if code == -signal.SIGXCPU:
+        return report_of(job, "failed", "TooLarge", "it took more processor time than one job may use.", "Raise the limit cpu_s.")
+    hint = "The item's log holds its last words."
+    if code is None:
+        return report_of(job, "crashed", "WorkerDied", "the process that starts the workers died, and the worker with it.", hint)
+    if code == -signal.SIGKILL:
+        hint = "Perhaps the machine ran out of memory; the system's log would say so."
+    how = f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+    return report_of(job, "crashed", "WorkerDied", f"the worker {how} and left no result.", hint)
+
+
+def _signal_name(number: int) -> str:
+    """`SIGKILL (Killed)`; real-time signals have no name."""
+    known = {known.value: known.name for known in signal.Signals}
+    return f"{known[number]} ({signal.strsignal(number)})" if number in known else f"signal {number}"
+
+
+def report_of(job: Job, kind: Any, code: str, message: str, hint: str = "") -> Report:
+    """A report with one error."""
+    note = ErrorNote(code=code, message=message, hint=hint)
+    return Report(item_id=job.item_id, attempt=job.attempt, kind=kind, errors=(note,))

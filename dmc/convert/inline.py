@@ -7,11 +7,11 @@ kills the process kills the caller; that is what the pool is for.
 from collections.abc import Callable
 
 from dmc.clock import Clock
-from dmc.convert.conversation import PROGRESS_EVERY_S, doubt
+from dmc.convert.conversation import PROGRESS_EVERY_S, doubt, report_of
 from dmc.convert.limits import Limits
 from dmc.convert.worker import Engine, run
 from dmc.errors import Busy, UsageFault
-from dmc.jobs import ErrorNote, Job, Progress, Report
+from dmc.jobs import Job, Progress, Report
 
 
 class InlineExecutor:
@@ -34,8 +34,7 @@ class InlineExecutor:
         report = run(self._convert, job, self._limits, self._pacer(job))
         why = doubt(job, report)
         if why is not None:
-            note = ErrorNote(code="BadReport", message=f"the worker's report cannot be believed: {why}.")
-            report = Report(item_id=job.item_id, attempt=job.attempt, kind="crashed", errors=(note,))
+            report = report_of(job, "crashed", "BadReport", f"the worker's report cannot be believed: {why}.")
         self._said.append(report)
 
     def poll(self) -> list[Progress | Report]:

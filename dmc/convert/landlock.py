@@ -14,8 +14,8 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
 _RULE_PATH_BENEATH = 1
 
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
-_MAKE_DIR, _MAKE_REG = 1 << 7, 1 << 8
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _, _REMOVE_FILE = (1 << bit for bit in range(6))
+_MAKE_REG = 1 << 8
 _TRUNCATE = 1 << 14
 _FS_BITS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _TCP_BIND_AND_CONNECT = 0b11
@@ -23,8 +23,8 @@ _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 
 _READS = _READ_FILE | _READ_DIR
-_WRITES = _READS | _WRITE_FILE | _TRUNCATE | _MAKE_REG | _MAKE_DIR | _REMOVE_FILE | _REMOVE_DIR
-"""No links, sockets, pipes or devices can be made, and nothing be run or moved from folder to folder."""
+_WRITES = _READS | _WRITE_FILE | _TRUNCATE | _MAKE_REG | _REMOVE_FILE
+"""No folders, links, sockets, pipes or devices can be made, and nothing be run or moved from folder to folder."""
 
 
 class _Ruleset(ctypes.Structure):

@@ -53,6 +53,10 @@ class Launcher(Protocol):
         """Kill worker `number` with all it started; nothing happens if it is dead already."""
         ...
 
+    def give_up(self) -> None:
+        """End everything by force: a kill went unheeded."""
+        ...
+
     def happened(self) -> Sequence[Born | Died]:
         """What happened since the last call; never blocks."""
         ...
@@ -99,6 +103,9 @@ class ForkServer:
         except (BrokenPipeError, ConnectionResetError):
             self._bury_server()
 
+    def give_up(self) -> None:
+        self._bury_server()
+
     def happened(self) -> Sequence[Born | Died]:
         found: list[Born | Died] = []
         while self._control is not None:
@@ -144,7 +151,7 @@ class ForkServer:
         return ours
 
     def _bury_server(self) -> None:
-        """The server is dead, and so are its workers: the kernel saw to it."""
+        """The server is dead, or dies here, and its workers with it: the kernel sees to that."""
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -175,6 +182,9 @@ class FreshProcess:
         process = self._living.get(number)
         if process is not None and process.poll() is None:
             _kill_group(process)
+
+    def give_up(self) -> None:
+        """Nothing stands between us and the workers that could be stuck."""
 
     def happened(self) -> Sequence[Born | Died]:
         found: list[Born | Died] = [*self._born]

@@ -6,26 +6,28 @@ Never blocks but in `wait` and `close`, never reads media, never trusts a worker
 """
 
 import select
-import signal
 import socket
 import sys
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from dmc.clock import Clock, rfc3339
 from dmc.convert import sandbox
-from dmc.convert.conversation import Conversation, doubt
+from dmc.convert.conversation import Conversation, death_of, doubt, report_of
 from dmc.convert.launch import Born, Died, ForkServer, FreshProcess, Launcher
 from dmc.convert.limits import Limits
 from dmc.convert.wire import LINE_LIMIT, Order, Rubbish, SandboxMode, Walls, encode
 from dmc.errors import BadSettings, Busy, UsageFault
-from dmc.jobs import ErrorNote, Job, Progress, Report
+from dmc.jobs import Job, Progress, Report
 from dmc.log import Log
 
 ENGINE = "dmc.convert.engine:convert"
 """What workers run."""
 
 _READ_AT_ONCE = 256 * 1024
+_UNHEEDED_S = 10.0
+"""How long a kill may go without effect before the fork server itself is ended; a worker without walls could have stopped it."""
+
 _LINGER_S = 1.0
 """How long a worker may take to end after its report or after it hung up, and its channel to close after its death."""
 
@@ -51,6 +53,7 @@ class _Run:
     pid: int | None = None
     progress: Progress | None = None
     verdict: Report | None = None
+    verdict_at: float = 0.0
     died: Died | None = None
     died_at: float = 0.0
     at_end: bool = False
@@ -162,7 +165,8 @@ class WorkerPool:
             if run.talk.job.item_id != item_id:
                 continue
             if run.talk.report is None and run.verdict is None:
-                run.verdict = _report(run.talk.job, "cancelled", "cancelled", "cancelled on request.")
+                run.verdict = report_of(run.talk.job, "cancelled", "cancelled", "cancelled on request.")
+                run.verdict_at = self._clock.monotonic()
             self._launcher.kill(number)
 
     def free_slots(self) -> int:
@@ -248,11 +252,16 @@ class WorkerPool:
 
     def _watch(self, number: int, run: _Run, now: float) -> None:
         """Kill what hangs: silent for too long, or lingering after its report or after it hung up."""
-        if run.died is not None or run.verdict is not None:
+        if run.died is not None:
             return
-        if run.talk.report is not None:
+        if run.verdict is not None:
+            if now - run.verdict_at > _UNHEEDED_S:
+                self._launcher.give_up()
+        elif run.talk.report is not None:
             if now - run.talk.heard_at > _LINGER_S:
                 self._launcher.kill(number)
+            if now - run.talk.heard_at > _LINGER_S + _UNHEEDED_S:
+                self._launcher.give_up()
         elif run.at_end and now - run.ended_at > _LINGER_S:
             self._condemn(number, run, "WorkerDied", "the worker hung up without a report and was ended.")
         elif now - run.talk.heard_at > self._stall_s:
@@ -260,7 +269,8 @@ class WorkerPool:
             self._condemn(number, run, "Stalled", message, "Try again; if it stalls each time, the file may be built to do that.")
 
     def _condemn(self, number: int, run: _Run, code: str, message: str, hint: str = "The item's log may say more.") -> None:
-        run.verdict = _report(run.talk.job, "crashed", code, message, hint)
+        run.verdict = report_of(run.talk.job, "crashed", code, message, hint)
+        run.verdict_at = self._clock.monotonic()
         self._launcher.kill(number)
 
     def _is_over(self, run: _Run, now: float) -> bool:
@@ -273,11 +283,11 @@ class WorkerPool:
         job, report = run.talk.job, run.verdict or run.talk.report
         code = run.died.code if run.died is not None else None
         if report is None:
-            report = _death(job, code)
+            report = death_of(job, code)
         elif run.verdict is None:
             why = doubt(job, report)
             if why is not None:
-                report = _report(job, "crashed", "BadReport", f"the worker's report cannot be believed: {why}.")
+                report = report_of(job, "crashed", "BadReport", f"the worker's report cannot be believed: {why}.")
         self._log.info("job_ended", item=job.item_id, attempt=job.attempt, kind=report.kind, exit_code=code)
         return report
 
@@ -287,21 +297,3 @@ class WorkerPool:
                 pass
         except BlockingIOError:
             pass  # it is quiet
-
-
-def _death(job: Job, code: int | None) -> Report:
-    """The report of a worker that ended without one."""
-    if code == -signal.SIGXCPU:
-        return _report(job, "failed", "TooLarge", "it took more processor time than one job may use.", "Raise the limit cpu_s.")
-    hint = "The item's log holds its last words."
-    if code is None:
-        return _report(job, "crashed", "WorkerDied", "the process that starts the workers died, and the worker with it.", hint)
-    if code == -signal.SIGKILL:
-        hint = "Perhaps the machine ran out of memory; the system's log would say so."
-    how = f"was ended by {signal.Signals(-code).name} ({signal.strsignal(-code)})" if code < 0 else f"ended with exit code {code}"
-    return _report(job, "crashed", "WorkerDied", f"the worker {how} and left no result.", hint)
-
-
-def _report(job: Job, kind: Any, code: str, message: str, hint: str = "") -> Report:
-    note = ErrorNote(code=code, message=message, hint=hint)
-    return Report(item_id=job.item_id, attempt=job.attempt, kind=kind, errors=(note,))

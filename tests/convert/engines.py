@@ -215,6 +215,12 @@ def burns_processor_time(job: Job, limits: Limits, tell: OnProgress) -> Report:
         pass
 
 
+def stops_its_maker(job: Job, limits: Limits, tell: OnProgress) -> Report:
+    """Only without walls: the process that should kill it no longer runs."""
+    os.kill(os.getppid(), signal.SIGSTOP)
+    return sleeps_for_ever(job, limits, tell)
+
+
 def ignores_every_signal(job: Job, limits: Limits, tell: OnProgress) -> Report:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         try:

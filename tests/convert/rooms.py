@@ -39,9 +39,11 @@ def a_job(folder: Path, item_id: str = "item-1", content: bytes = b"the original
 
 
 @contextmanager
-def a_pool(engine: str, slots: int = 2, limits: Limits | None = None, **settings: Any) -> Iterator[WorkerPool]:
-    """A started pool whose workers run `engine` of engines.py."""
-    pool = WorkerPool(slots, limits or Limits(), SystemClock(), entry=f"tests.convert.engines:{engine}", **settings)
+def a_pool(
+    engine: str, slots: int = 2, limits: Limits | None = None, module: str = "tests.convert.engines", **settings: Any
+) -> Iterator[WorkerPool]:
+    """A started pool whose workers run `engine` of `module`."""
+    pool = WorkerPool(slots, limits or Limits(), SystemClock(), entry=f"{module}:{engine}", **settings)
     pool.start()
     try:
         yield pool

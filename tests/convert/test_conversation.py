@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmc.convert.conversation import Conversation, doubt
+from dmc.convert.conversation import Conversation, death_of, doubt
 from dmc.convert.wire import LINE_LIMIT, Rubbish
 from dmc.jobs import Job, Report, ResultFacts
 from tests.convert.rooms import a_job
@@ -105,16 +106,42 @@ def test_a_result_that_is_there_is_believed(tmp_path: Path) -> None:
     assert doubt(job, _converted("r.webp", 4)) is not None
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../original.bin", "/etc/hostname", "a\0b", "deep/er", "missing", "folder", "x" * 5000])
+@pytest.mark.parametrize("name", ["", ".", "..", "../original.bin", "/etc/hostname", "a\0b", "deep/er", "missing", "x" * 5000])
 def test_a_result_elsewhere_is_doubted(tmp_path: Path, name: str) -> None:
     job = a_job(tmp_path)
-    Path(job.out_dir, "folder").mkdir()
     assert doubt(job, _converted(name)) is not None
 
 
-def test_links_anywhere_in_out_are_doubted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strange", ["folder", "link", "pipe", "second name"])
+def test_anything_but_files_in_out_is_doubted(tmp_path: Path, strange: str) -> None:
     job = a_job(tmp_path)
-    Path(job.out_dir, "r").write_bytes(b"abc")
-    Path(job.out_dir, "folder").mkdir()
-    Path(job.out_dir, "folder", "link").symlink_to("/etc/hostname")
-    assert "folder/link" in str(doubt(job, _converted("r")))
+    out = Path(job.out_dir)
+    (out / "r").write_bytes(b"abc")
+    assert doubt(job, _converted("r")) is None
+    if strange == "folder":
+        (out / "x").mkdir()
+    elif strange == "link":
+        (out / "x").symlink_to("/etc/hostname")
+    elif strange == "pipe":
+        os.mkfifo(out / "x")
+    else:
+        (out / "x").hardlink_to(job.original)
+    assert "'x' in out/" in str(doubt(job, _converted("r")))
+
+
+def test_an_out_folder_that_is_gone_or_overfull_is_doubted(tmp_path: Path) -> None:
+    job = a_job(tmp_path)
+    for number in range(1001):
+        Path(job.out_dir, str(number)).touch()
+    assert "more than 1000" in str(doubt(job, _converted("1", 0)))
+    assert doubt(job.model_copy(update={"out_dir": str(tmp_path / "gone")}), _converted("1", 0)) is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(3, "exit code 3"), (-9, "SIGKILL"), (-11, "SIGSEGV"), (-40, "signal 40"), (None, "starts the workers"), (-24, "processor time")],
+)
+def test_every_way_to_die_has_words(code: int | None, words: str) -> None:
+    report = death_of(JOB, code)
+    assert words in report.errors[0].message
+    assert report.kind == ("failed" if code == -24 else "crashed")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dmc.clock import ManualClock
+from dmc.convert import pool as pool_module
 from dmc.convert.limits import Limits
 from dmc.convert.pool import WorkerPool
 from dmc.errors import UsageFault
@@ -114,6 +115,16 @@ def test_what_a_worker_left_running_is_dead_before_its_report(tmp_path: Path) ->
         pool.submit(job)
         assert until_report(pool).kind == "skipped"
         assert not is_alive(int((Path(job.out_dir) / "stray").read_text() or "0"))
+
+
+def test_a_stopped_fork_server_is_ended_with_its_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_UNHEEDED_S", 0.3)
+    with a_pool("stops_its_maker", sandbox="off") as pool:
+        pool.submit(a_job(tmp_path))
+        (said,) = progresses(pool, 1)
+        pool.cancel("item-1")
+        assert until_report(pool).kind == "cancelled"
+        assert _until(lambda: not is_alive(said.worker_pid))
 
 
 def test_a_worker_that_lingers_after_its_report_is_ended_and_the_report_stands(tmp_path: Path) -> None:
