@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dmc.convert.pool import WorkerPool
 from dmc.errors import Busy
 from dmc.jobs import Progress, Report
 from tests.convert import engines
-from tests.convert.rooms import a_job, a_pool, is_alive, progresses, reports, until_report
+from tests.convert.rooms import Playing, a_job, a_pool, is_alive, progresses, reports, until_report
 
 Opens = Callable[..., AbstractContextManager[Any]]
 
@@ -30,20 +30,44 @@ def _inline(engine: str, slots: int = 2, **_: Any) -> Iterator[InlineExecutor]:
     executor.close()
 
 
-@contextmanager
-def _fresh(engine: str, slots: int = 2, **settings: Any) -> Iterator[WorkerPool]:
-    with a_pool(engine, slots, method="fresh-process", **settings) as pool:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Callable[[str], WorkerPool]]:
+    """Pools that many tests use one after the other: starting one takes longer than most jobs."""
+    with ExitStack() as stack:
+        pools: dict[str, WorkerPool] = {}
+
+        def pool(method: str) -> WorkerPool:
+            if method not in pools:
+                pools[method] = stack.enter_context(a_pool("chosen", method=method))
+            return pools[method]
+
         yield pool
 
 
-@pytest.fixture(params=[a_pool, _fresh, _inline], ids=["forked", "fresh", "inline"])
-def executor(request: pytest.FixtureRequest) -> Opens:
-    return request.param  # type: ignore[no-any-return]
+def _opens(method: str, shared: Callable[[str], WorkerPool]) -> Opens:
+    @contextmanager
+    def opens(engine: str, **settings: Any) -> Iterator[Any]:
+        if settings:
+            with a_pool(engine, method=method, **settings) as pool:
+                yield pool
+            return
+        pool = shared(method)
+        yield Playing(pool, engine)
+        for worker in pool.workers():
+            pool.cancel(worker.item_id)
+            until_report(pool)
+
+    return opens
 
 
-@pytest.fixture(params=[a_pool, _fresh], ids=["forked", "fresh"])
-def processes(request: pytest.FixtureRequest) -> Opens:
-    return request.param  # type: ignore[no-any-return]
+@pytest.fixture(params=["fork-server", "fresh-process", "inline"])
+def executor(request: pytest.FixtureRequest, shared: Callable[[str], WorkerPool]) -> Opens:
+    return _inline if request.param == "inline" else _opens(request.param, shared)
+
+
+@pytest.fixture(params=["fork-server", "fresh-process"])
+def processes(request: pytest.FixtureRequest, shared: Callable[[str], WorkerPool]) -> Opens:
+    return _opens(request.param, shared)
 
 
 def test_every_variant_fits_the_seam() -> None:
@@ -111,7 +135,7 @@ def test_every_end_is_one_report(executor: Opens, tmp_path: Path, engine: str, k
 )
 def test_whatever_the_process_does_there_is_one_report(processes: Opens, tmp_path: Path, engine: str, code: str, words: str) -> None:
     stalls = code == "Stalled"
-    with processes(engine, stall_limit_s=0.6 if stalls else 30.0) as runs:
+    with processes(engine, **({"stall_limit_s": 0.6} if stalls else {})) as runs:
         job = a_job(tmp_path)
         runs.submit(job)
         report = until_report(runs)
@@ -202,7 +226,7 @@ def test_cancel_spares_the_others(processes: Opens, tmp_path: Path) -> None:
 
 
 def test_after_close_no_process_lives_and_nothing_is_written(processes: Opens, tmp_path: Path) -> None:
-    with processes("sleeps_for_ever") as runs:
+    with processes("sleeps_for_ever", slots=2) as runs:
         runs.submit(a_job(tmp_path, "one"))
         runs.submit(a_job(tmp_path, "two"))
         pids = [said.worker_pid for said in progresses(runs, 2)]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dmc.convert.limits import Limits
 from dmc.convert.progress import OnProgress
+from dmc.convert.worker import Engine
 from dmc.errors import DiskFull, NotMedia
 from dmc.jobs import Job, Progress, Report, ResultFacts
 
@@ -41,6 +42,12 @@ def finished(job: Job, name: str = "result.txt") -> Report:
     made = Path(job.out_dir, name).read_bytes()
     facts = ResultFacts(file_name=name, file_size=len(made), sha512_checksum=hashlib.sha512(made).hexdigest())
     return Report(item_id=job.item_id, attempt=job.attempt, kind="converted", result=facts)
+
+
+def chosen(job: Job, limits: Limits, tell: OnProgress) -> Report:
+    """The engine that the job's conversion type names, so that one pool can play them all."""
+    engine: Engine = globals()[job.conversion_type]
+    return engine(job, limits, tell)
 
 
 def copies(job: Job, limits: Limits, tell: OnProgress) -> Report:

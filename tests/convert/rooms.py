@@ -51,6 +51,20 @@ def a_pool(
         pool.close()
 
 
+class Playing:
+    """An executor whose jobs all go to one engine of those that `chosen` plays."""
+
+    def __init__(self, executor: Any, engine: str) -> None:
+        self._executor = executor
+        self._engine = engine
+
+    def submit(self, job: Job) -> None:
+        self._executor.submit(job.model_copy(update={"conversion_type": self._engine}))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+
 def reports(executor: Runs, count: int, heard: list[Progress] | None = None) -> list[Report]:
     """The next `count` reports; progress goes to `heard`."""
     found: list[Report] = []
