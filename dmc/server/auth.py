@@ -6,6 +6,7 @@ page's own header and origin, since browsers send cookies along for anybody. Rea
 
 import hmac
 import ipaddress
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ SESSION = f"{API}/session"
 CSRF_HEADER = "X-Dmc-Csrf"
 OPEN_PATHS = frozenset({"/", "/livez", "/readyz", SERVER, SESSION, "/favicon.ico"})
 OPEN_PREFIX = "/web/"
+TOLD_TO_ANYBODY = frozenset({"/livez", "/readyz", SERVER})
+"""Answered under any host name: they give nothing away, and a client asks one of them before it shows its token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Auth:
         self._offload = offload
         # Cookies do not tell ports apart, so two servers on one machine need two names.
         self._cookie = f"dmc_{instance_id[:8]}"
-        self._hosts = frozenset(host.lower() for host in allowed_hosts) | {"localhost"}
+        self._hosts = frozenset(host.lower() for host in allowed_hosts) | {"localhost", *_own_names()}
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post(SESSION, self._sign_in)
@@ -78,8 +81,9 @@ class Auth:
 
         @web.middleware
         async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-            self._check_host(request)
             caller = await self._caller(request)
+            if request.path not in TOLD_TO_ANYBODY and "Authorization" not in request.headers:
+                self._check_host(request)
             if caller is not None:
                 request[CALLER] = caller
             if request.path not in OPEN_PATHS and not request.path.startswith(OPEN_PREFIX):
@@ -89,7 +93,10 @@ class Auth:
         return identify
 
     def _check_host(self, request: web.Request) -> None:
-        """Refuse names that are not ours: a page elsewhere may have pointed its own name at this address (DNS rebinding)."""
+        """Refuse names that are not ours: a page elsewhere may have pointed its own name at this address (DNS rebinding).
+
+        Not for who shows a token: such a page has none.
+        """
         host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
         if host in self._hosts or _is_address(host):
             return
@@ -156,6 +163,12 @@ class Auth:
         reply = web.Response(status=204)
         reply.del_cookie(self._cookie, path="/", httponly=True, samesite="Strict")
         return reply
+
+
+def _own_names() -> set[str]:
+    """What this machine calls itself, with and without the ending of the local network. Nobody outside can own these."""
+    name = platform.node().lower()
+    return {name, f"{name.partition('.')[0]}.local"} if name else set()
 
 
 def caller_of(request: web.Request) -> Caller:

@@ -43,14 +43,14 @@ class Concatenation:
         announced = announce(request.headers, caller_of(request), sum(part.file.offset for part in parts), self._limits)
         made = await self._uploads.create(announced, resumable=False)
         if isinstance(made, Item):
-            return answer_item(made, 201, field)
+            return answer_item(request, made, 201, field)
         async with contextlib.AsyncExitStack() as hold:
             # Sorted, so that two final uploads of the same parts never wait for each other.
             for upload in sorted({*parts, made}, key=lambda upload: upload.record.item_id):
                 await hold.enter_async_context(self._uploads.held(upload))
             item = await self._join(made, parts)
         self._lookup.note_parts(item.item_id, field)
-        return answer_item(item, 201, field)
+        return answer_item(request, item, 201, field)
 
     def _part(self, request: web.Request, url: str) -> Upload:
         path = urlsplit(url).path

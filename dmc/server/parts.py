@@ -59,7 +59,7 @@ class Parts:
             raise wrong_offset(item.file_size)
         if request.content_length != 0:
             raise TooLarge("this upload is complete.")
-        return answer_item(item, 204)
+        return answer_item(request, item, 204)
 
     async def receive(self, request: web.Request, upload: Upload, status: int) -> web.StreamResponse:
         """Take the body into an upload that the caller holds, and answer for what is stored then."""
@@ -76,8 +76,8 @@ class Parts:
                 await self._uploads.drop(upload)
                 raise
         if upload.is_complete and not upload.record.partial:
-            return answer_item(await self._uploads.complete(upload), status)
-        return answer_open(upload, status, self._uploads.expires_at(upload))
+            return answer_item(request, await self._uploads.complete(upload), status)
+        return answer_open(request, upload, status, self._uploads.expires_at(upload))
 
     async def _take(self, request: web.Request, upload: Upload, interrupt: Interrupt, most: int, checksum: Checksum | None) -> None:
         await self._offload.quick(self._room)

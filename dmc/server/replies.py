@@ -23,10 +23,14 @@ RETRY_AFTER_S = 5
 class HttpRefusal(Refused):
     """A refusal with a status of its own, and with header fields that belong to it."""
 
-    def __init__(self, status: int, code: str, message: str, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, hint: str = "", headers: Mapping[str, str] | None = None, *, tus: str = ""
+    ) -> None:
         super().__init__(message, hint, code=code)
         self.status = status
         self.headers = dict(headers or {})
+        self.tus = tus
+        """The word that other tus servers use for it; told beside our own code."""
 
 
 def status_of(problem: DmcError) -> int:
@@ -41,7 +45,10 @@ def error_reply(problem: DmcError, request_id: str) -> web.Response:
     if status in (429, 503, 507) or (isinstance(problem, Unavailable) and status == 423):
         headers.setdefault("Retry-After", str(RETRY_AFTER_S))
     body = ErrorBody(error=ErrorDetail(code=problem.code, message=problem.message, hint=problem.hint, request_id=request_id))
-    return json_reply(body, status=status, headers=headers)
+    said = body.model_dump()
+    if isinstance(problem, HttpRefusal) and problem.tus:
+        said["tus"] = problem.tus
+    return json_reply(said, status=status, headers=headers)
 
 
 def json_reply(body: BaseModel | dict[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -14,14 +14,24 @@ from dmc.server.tus_headers import format_metadata
 from dmc.server.upload import Upload
 
 
-def answer_open(upload: Upload, status: int, expires_at: datetime) -> web.Response:
+def location_of(request: web.Request, item_id: str) -> str:
+    """The address of an upload as the client sees the server, through a proxy that says what it hides.
+
+    Absolute, since some tus clients append a path to the address they asked instead of resolving it.
+    """
+    scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
+    host = request.headers.get("X-Forwarded-Host", request.host)
+    return f"{scheme if scheme in ('http', 'https') else request.scheme}://{host}{UPLOADS}/{item_id}"
+
+
+def answer_open(request: web.Request, upload: Upload, status: int, expires_at: datetime) -> web.Response:
     """Where an open upload stands: 200 to HEAD, 201 to its creation, 204 to a part."""
     record = upload.record
     headers = {"Cache-Control": "no-store", "Upload-Offset": str(upload.file.offset), "Upload-Expires": to_http_date(expires_at)}
     if record.partial:
         headers["Upload-Concat"] = "partial"
     if status == 201:
-        headers["Location"] = f"{UPLOADS}/{record.item_id}"
+        headers["Location"] = location_of(request, record.item_id)
     if status == 200:
         headers |= {"Upload-Defer-Length": "1"} if record.length is None else {"Upload-Length": str(record.length)}
         if record.metadata:
@@ -29,13 +39,13 @@ def answer_open(upload: Upload, status: int, expires_at: datetime) -> web.Respon
     return web.Response(status=status, headers=headers)
 
 
-def answer_item(item: Item, status: int, concat: str | None = None) -> web.Response:
+def answer_item(request: web.Request, item: Item, status: int, concat: str | None = None) -> web.Response:
     """A complete upload and the item it became; `concat` is its Upload-Concat field, if it was made of parts."""
     headers = {"Cache-Control": "no-store", "Upload-Offset": str(item.file_size), ITEM_HEADER: item.item_id}
     if concat is not None:
         headers["Upload-Concat"] = concat
     if status == 201:
-        headers["Location"] = f"{UPLOADS}/{item.item_id}"
+        headers["Location"] = location_of(request, item.item_id)
     if status == 200:
         known = {"filename": item.original_file_name, "conversion_type": item.conversion_type, "sha512": item.sha512_checksum}
         headers |= {"Upload-Length": str(item.file_size), "Upload-Metadata": format_metadata(known)}
@@ -45,15 +55,15 @@ def answer_item(item: Item, status: int, concat: str | None = None) -> web.Respo
 def ended_early(ending: Ending, offset: int) -> HttpRefusal:
     """What to say when a body did not come to its end; most of the time nobody is there to hear it."""
     headers = {"Upload-Offset": str(offset)}
-    status, code, message = {
-        Ending.CUT: (400, "UploadInterrupted", "the body was cut short; what arrived is kept."),
-        Ending.OVERLONG: (413, "TooLarge", "the body goes beyond the length of this upload; what fits is kept."),
-        Ending.IDLE: (408, "UploadStalled", "nothing arrived for too long; what came is kept."),
-        Ending.SLOW: (408, "UploadStalled", "the body came too slowly; what came is kept."),
-        Ending.TAKEN_OVER: (423, "UploadTakenOver", "another request continues this upload."),
-        Ending.SHUTDOWN: (503, "ServerStopping", "the server is stopping; what arrived is kept."),
+    status, code, message, tus = {
+        Ending.CUT: (400, "UploadInterrupted", "the body was cut short.", "ERR_UPLOAD_INTERRUPTED"),
+        Ending.OVERLONG: (413, "TooLarge", "the body goes beyond the length of this upload.", "ERR_UPLOAD_SIZE_EXCEEDED"),
+        Ending.IDLE: (408, "UploadStalled", "nothing arrived for too long.", "ERR_READ_TIMEOUT"),
+        Ending.SLOW: (408, "UploadStalled", "the body came too slowly.", "ERR_READ_TIMEOUT"),
+        Ending.TAKEN_OVER: (423, "UploadTakenOver", "another request continues this upload.", "ERR_UPLOAD_INTERRUPTED"),
+        Ending.SHUTDOWN: (503, "ServerStopping", "the server is stopping.", "ERR_SERVER_SHUTDOWN"),
     }[ending]
-    return HttpRefusal(status, code, message, "Ask with HEAD where it stands and go on from there.", headers)
+    return HttpRefusal(status, code, message, "Ask with HEAD where it stands and go on from there.", headers, tus=tus)
 
 
 def wrong_offset(offset: int) -> HttpRefusal:

@@ -66,17 +66,17 @@ class Uploads:
         length = parse_length(request.headers)
         made = await self._uploads.create(announce(request.headers, caller_of(request), length, self._limits))
         if isinstance(made, Item):
-            return answer_item(made, 201)
+            return answer_item(request, made, 201)
         if length == 0 or (request.can_read_body and request.content_type == OFFSET_TYPE):
             return await self._first_bytes(request, made)
-        return answer_open(made, 201, self._uploads.expires_at(made))
+        return answer_open(request, made, 201, self._uploads.expires_at(made))
 
     async def _first_bytes(self, request: web.Request, upload: Upload) -> web.StreamResponse:
         """creation-with-upload: the body of the creation is the first part. An empty file needs no more than its creation."""
         async with self._uploads.held(upload):
             if upload.file.offset:
                 # The same creation again; its first part is here already.
-                return answer_open(upload, 201, self._uploads.expires_at(upload))
+                return answer_open(request, upload, 201, self._uploads.expires_at(upload))
             return await self._parts.receive(request, upload, 201)
 
     # --- Asking and deleting ---
@@ -84,16 +84,16 @@ class Uploads:
     async def _head(self, request: web.Request) -> web.StreamResponse:
         upload = self._lookup.open(request, request.match_info["item_id"])
         if upload is None:
-            return self._tell_item(await self._lookup.item(request))
+            return self._tell_item(request, await self._lookup.item(request))
         async with self._uploads.held(upload):
             if not self._lookup.is_open(upload):
-                return self._tell_item(await self._lookup.item(request))
+                return self._tell_item(request, await self._lookup.item(request))
             if upload.is_complete and not upload.record.partial:
-                return self._tell_item(await self._completed_late(upload))
-            return answer_open(upload, 200, self._uploads.expires_at(upload))
+                return self._tell_item(request, await self._completed_late(upload))
+            return answer_open(request, upload, 200, self._uploads.expires_at(upload))
 
-    def _tell_item(self, item: Item) -> web.Response:
-        return answer_item(item, 200, self._lookup.parts_of(item))
+    def _tell_item(self, request: web.Request, item: Item) -> web.Response:
+        return answer_item(request, item, 200, self._lookup.parts_of(item))
 
     async def _completed_late(self, upload: Upload) -> Item:
         """All bytes are here, but the process ended, or the disk was full, before it became an item."""

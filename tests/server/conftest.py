@@ -110,7 +110,13 @@ class House:
         headers = TUS | {"Upload-Length": str(length), "Upload-Metadata": format_metadata(known)}
         async with http.post(UPLOADS, headers=headers) as reply:
             assert reply.status == 201, await reply.text()
-            return reply.headers["Location"]
+            return self.path_of(reply)
+
+    def path_of(self, reply: aiohttp.ClientResponse) -> str:
+        """The path in the Location of an answer, which is this server's."""
+        location = reply.headers["Location"]
+        assert location.startswith(self.url)
+        return location.removeprefix(self.url)
 
     async def offset(self, http: aiohttp.ClientSession, path: str) -> int:
         async with http.head(path, headers=TUS) as reply:

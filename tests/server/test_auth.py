@@ -156,8 +156,12 @@ async def test_signing_out_ends_the_session(running: House) -> None:
 )
 async def test_other_host_names_are_refused(house: House, host: str, status: int) -> None:
     await house.start(allowed_hosts=("nas.local",))
-    async with house.client(None).get(SERVER, headers={"Host": host}) as reply:
+    async with house.client(None).get("/", headers={"Host": host}) as reply:
         assert reply.status == status
+    async with house.client(None).get(SERVER, headers={"Host": host}) as reply:
+        assert reply.status == 200
+    async with house.client().get(ITEMS, headers={"Host": host}) as reply:
+        assert reply.status == 200, "who shows a token is no page that was led astray"
 
 
 async def test_an_open_address_needs_a_token_first(house: House, caplog: pytest.LogCaptureFixture) -> None:

@@ -129,10 +129,10 @@ async def test_U4_malformed_metadata_is_refused(running: House, http: aiohttp.Cl
     assert running.storage.places() == []
 
 
-async def test_U4_metadata_comes_back_as_it_was_sent(http: aiohttp.ClientSession) -> None:
+async def test_U4_metadata_comes_back_as_it_was_sent(running: House, http: aiohttp.ClientSession) -> None:
     field = metadata(filename="a.mp4", conversion_type="h265") + ",is_confidential,mine dGVzdA=="
     async with http.post(UPLOADS, headers=TUS | {"Upload-Length": "3", "Upload-Metadata": field}) as reply:
-        path = reply.headers["Location"]
+        path = running.path_of(reply)
     async with http.head(path, headers=TUS) as reply:
         assert reply.headers["Upload-Metadata"] == field
 
@@ -200,7 +200,7 @@ async def test_U10_a_repr_digest_at_creation_counts_as_well(running: House, http
     digest = base64.b64encode(hashlib.sha512(b"other").digest()).decode()
     headers = TUS | {"Upload-Length": "3", "Upload-Metadata": metadata(filename="a.mp4"), "Repr-Digest": f"sha-512=:{digest}:"}
     async with http.post(UPLOADS, headers=headers) as reply:
-        path = reply.headers["Location"]
+        path = running.path_of(reply)
     assert (await running.patch(http, path, 0, b"abc")).status == 460
 
 
@@ -401,7 +401,7 @@ async def test_the_first_bytes_may_come_with_the_creation(running: House, http: 
     headers = TUS | {"Upload-Length": "10", "Upload-Metadata": metadata(filename="a.mp4"), "Content-Type": OFFSET_TYPE}
     async with http.post(UPLOADS, headers=headers, data=b"01234") as reply:
         assert (reply.status, reply.headers["Upload-Offset"]) == (201, "5")
-        path = reply.headers["Location"]
+        path = running.path_of(reply)
     assert (await running.patch(http, path, 5, b"56789")).status == 204
     assert running.stored(path) == b"0123456789"
 

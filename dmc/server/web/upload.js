@@ -60,7 +60,8 @@ async function create(job) {
   const known = { filename: job.file.name, conversion_type: job.conversionType, idempotency_key: keyOf(job) };
   const metadata = Object.entries(known).filter(([, value]) => value).map(([key, value]) => `${key} ${base64(value)}`).join(",");
   const headers = { ...TUS, "Upload-Length": String(job.file.size), "Upload-Metadata": metadata };
-  return (await call("POST", `${API}/uploads`, { headers })).headers.get("Location");
+  const location = (await call("POST", `${API}/uploads`, { headers })).headers.get("Location");
+  return new URL(location, window.location).pathname; // Whatever a proxy makes of the host, it is this server.
 }
 
 async function offsetOf(job) {
