@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from dmc.errors import DiskFault, DiskFull, DmcError, NotFound
+from dmc.errors import DiskFault, DiskFull, DmcError, NotFound, TooLarge
 
 TEMP_PREFIX = ".dmc-"
 """Every temporary file of dmc starts so; the client never takes such a file for a drop."""
@@ -25,7 +25,7 @@ TEMP_PREFIX = ".dmc-"
 CHUNK = 1024 * 1024
 """Bytes read or hashed at once."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class SyncFailed(OSError):
@@ -147,10 +147,12 @@ def _sync_handle(fd: int, path: Path) -> None:
 
 
 def translate(problem: OSError, doing: str) -> DmcError:
-    """The dmc error for an OSError: DiskFull for a lack of space, DiskFault for EIO, NotFound for ENOENT, else DiskFault."""
+    """The dmc error for an OSError: DiskFull for a lack of space, TooLarge for a limit on one file, NotFound for ENOENT, else DiskFault."""
     what = problem.strerror or str(problem)
     if problem.errno in _FULL and not isinstance(problem, SyncFailed):
         return DiskFull(f"{doing}: the disk is full.", "Free some space; dmc goes on by itself.")
+    if problem.errno == errno.EFBIG:
+        return TooLarge(f"{doing}: a file grew beyond the largest that may be written here.", "Raise the limit on the size of a file.")
     if problem.errno == errno.ENOENT:
         return NotFound(f"{doing}: {what}.")
     return DiskFault(f"{doing}: {what}.", "Look at the disk and at the system log; dmc trusts nothing that was not synced.")

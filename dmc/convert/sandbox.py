@@ -51,9 +51,9 @@ def apply(mode: SandboxMode, read: Sequence[str], write: Sequence[str], limits: 
 
     Raises Broken (code `SandboxMissing`) in mode `required` when one of them cannot be built.
     """
-    active, missing = [_set_limits(limits)], []
+    active, missing = _set_limits(limits)
     if mode == "off":
-        return Walls(mode=mode, active=tuple(active), missing=("Landlock: switched off", "seccomp: switched off"))
+        return Walls(mode=mode, active=tuple(active), missing=(*missing, "Landlock: switched off", "seccomp: switched off"))
     steps = (
         ("no new privileges", _no_new_privileges),
         ("Landlock", lambda: landlock.restrict([*read, *_library_reads()], write)),
@@ -74,23 +74,27 @@ def apply(mode: SandboxMode, read: Sequence[str], write: Sequence[str], limits: 
     return walls
 
 
-def _set_limits(limits: Limits) -> str:
-    """Limits that the kernel counts. Those that are already tighter stay."""
-    wanted = {
-        resource.RLIMIT_AS: limits.memory_bytes,
-        resource.RLIMIT_FSIZE: limits.file_size_bytes,
-        resource.RLIMIT_NOFILE: limits.open_files,
-        resource.RLIMIT_CORE: 0,
-    }
+def _set_limits(limits: Limits) -> tuple[list[str], list[str]]:
+    """Limits that the kernel counts; those that are already tighter stay. Gives what was set and what could not be, in words."""
+    wanted = [
+        (resource.RLIMIT_AS, limits.memory_bytes, f"{limits.memory_bytes >> 20} MiB of memory"),
+        (resource.RLIMIT_FSIZE, limits.file_size_bytes, f"{limits.file_size_bytes >> 20} MiB per file"),
+        (resource.RLIMIT_NOFILE, limits.open_files, f"{limits.open_files} open files"),
+        (resource.RLIMIT_CORE, 0, "no core dump"),
+    ]
     if limits.cpu_s > 0:
-        wanted[resource.RLIMIT_CPU] = limits.cpu_s
-    for kind, most in wanted.items():
+        wanted.append((resource.RLIMIT_CPU, limits.cpu_s, f"{limits.cpu_s} s of processor"))
+    done, failed = [], []
+    for kind, most, words in wanted:
         _, hard = resource.getrlimit(kind)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         kept = hard if kind == resource.RLIMIT_CPU else most  # so that it ends by SIGXCPU, which can be told, not by SIGKILL
-        resource.setrlimit(kind, (most, kept))
-    said = f"limits: {limits.memory_bytes >> 20} MiB of memory, {limits.file_size_bytes >> 20} MiB per file, {limits.open_files} open files"
-    return said + (f", {limits.cpu_s} s of processor" if limits.cpu_s > 0 else "")
+        try:
+            resource.setrlimit(kind, (most, kept))
+            done.append(words)
+        except (ValueError, OSError):
+            failed.append(f"limit of {words}: refused by this system")
+    return [f"limits: {', '.join(done)}"], failed
 
 
 def _no_new_privileges() -> str:

@@ -25,7 +25,7 @@ from dmc.convert.conversation import PROGRESS_EVERY_S
 from dmc.convert.limits import Limits
 from dmc.convert.progress import OnProgress
 from dmc.convert.wire import LINE_LIMIT, Order, decode_order, encode
-from dmc.errors import Broken, DmcError, StillBroken, TooLarge, Unavailable
+from dmc.errors import Broken, DmcError, NotFound, StillBroken, TooLarge, Unavailable
 from dmc.files import translate
 from dmc.jobs import ErrorNote, Job, Progress, Report
 from dmc.log import Log, start_logging
@@ -33,8 +33,9 @@ from dmc.log import Log, start_logging
 Engine = Callable[[Job, Limits, OnProgress], Report]
 """Turns an original into a result; raises DmcError, or reports. It tells how far it is: fraction, speed, seconds to go."""
 
-_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 _PR_SET_PDEATHSIG = 1
+_WORDS, _NOTES = 2000, 8
 _NICE = 10
 _IO_IDLE = 3 << 13
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
@@ -63,6 +64,8 @@ def main(channel: int, server_pid: int | None) -> int:
     voice = _Voice(channel)
     try:
         _settle_in(order, server_pid)
+        if not os.path.isfile(order.job.original):
+            raise NotFound("the original is not there.")
         limits = Limits.from_plain(order.limits)
         engine = load(order.entry)
         walls = sandbox.apply(order.sandbox, [order.job.original], [order.job.out_dir], limits)
@@ -75,7 +78,7 @@ def main(channel: int, server_pid: int | None) -> int:
         report = run(engine, order.job, limits, voice.progress)
     sys.stdout.flush()
     sys.stderr.flush()
-    voice.say("report", report)
+    voice.say("report", _shortened(report))
     return 0
 
 
@@ -107,8 +110,6 @@ def load(entry: str) -> Any:
 
 
 def _os_fault(fault: OSError) -> DmcError:
-    if fault.errno == errno.EFBIG:
-        return TooLarge("the result grew beyond the largest file a worker may write.", "Raise the limit file_size_bytes.")
     if fault.errno in _OF_THE_DISK:
         return translate(fault, "converting")
     return StillBroken(
@@ -121,6 +122,12 @@ def _report_of(job: Job, problem: DmcError | OSError) -> Report:
     kind = "unavailable" if isinstance(error, Unavailable) else "crashed" if isinstance(error, Broken) else "failed"
     note = ErrorNote(code=error.code, message=error.message, hint=error.hint)
     return Report(item_id=job.item_id, attempt=job.attempt, kind=kind, errors=(note,))
+
+
+def _shortened(report: Report) -> Report:
+    """The report with its words cut to what fits a line; a hundred lost streams make long sentences."""
+    notes = tuple(note.model_copy(update={"message": note.message[:_WORDS], "hint": note.hint[:_WORDS]}) for note in report.errors[:_NOTES])
+    return report.model_copy(update={"errors": notes, "reason": report.reason[:_WORDS] if report.reason else report.reason})
 
 
 class _Voice:
@@ -200,8 +207,8 @@ def _drop_rights(job: Job, uid: int, gid: int) -> None:
     """Become another user; the room's folder goes along. The folders above it must let that user pass."""
     os.chown(job.out_dir, uid, gid)
     os.setgroups([])
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
+    os.setgid(gid)  # as root these two set the real, the effective and the saved id
+    os.setuid(uid)
 
 
 def _who() -> str:

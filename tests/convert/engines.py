@@ -251,3 +251,7 @@ def channel() -> int:
 def _say(data: bytes) -> None:
     while data:
         data = data[os.write(channel(), data) :]
+
+
+def says_too_much(job: Job, limits: Limits, tell: OnProgress) -> Report:
+    raise NotMedia("x" * 200_000)
