@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dmc.broker.ledger import Delete, Guard, Ledger, Put
 from dmc.broker.outcomes import outcome_of
 from dmc.broker.reconcile import PLACE_OF
-from dmc.broker.storage import Storage
+from dmc.broker.storage import Place, Storage
 from dmc.errors import Busy, Conflict, DiskFault, DmcError, NotFound
 from dmc.items import Item, Status
 from dmc.log import Log
@@ -64,9 +64,7 @@ class Keeper:
     def apply(self, item: Item) -> bool:
         """Bring the item's folder where its record says. False if that must be tried again."""
         try:
-            if item.status is Status.TO_DO:
-                self._storage.empty_out(item.item_id)
-            self._storage.advance(item.item_id, PLACE_OF[item.status])
+            self._bring(item)
         except DiskFault:
             raise
         except NotFound:
@@ -78,6 +76,18 @@ class Keeper:
             return False
         self.pending.discard(item.item_id)
         return True
+
+    def _bring(self, item: Item) -> None:
+        if item.status is not Status.TO_DO:
+            self._storage.advance(item.item_id, PLACE_OF[item.status])
+            return
+        was_finished = self._storage.place_of(item.item_id) is Place.FINISHED
+        self._storage.empty_out(item.item_id)
+        self._storage.advance(item.item_id, Place.TO_DO)
+        if was_finished:
+            # A folder in finished/ proves that its outcome was committed. This one must not be back there after a power cut
+            # when outcome.json tells of the next attempt.
+            self._storage.sync_places()
 
     def catch_up(self) -> None:
         """Try again what could not be applied."""

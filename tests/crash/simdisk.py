@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random
 
 from dmc.broker.storage_memory import ROOT, Entry, MemoryDisk
-from dmc.files import SyncFailed
 
 Names = tuple[Entry, ...]
 """One operation on names: all of it happens, or nothing."""

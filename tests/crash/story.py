@@ -184,6 +184,7 @@ def judge(data: Path, disk: SimDisk, promises: Promises, make: Callable[..., Hou
     house = make(data, disk, Promises())
     records = {item.item_id: item for item in house.ledger.select(limit=1000)}
     check_records(records, told)
+    check_finished(house, records)
     house.broker.start_up()
     try:
         check_house(house, told)
@@ -216,6 +217,14 @@ def check_records(records: dict[str, Item], told: Promises) -> None:
             raise Violation(f"I4: {item_id} is a record that nobody asked for")
 
 
+def check_finished(house: House, records: dict[str, Item]) -> None:
+    """I2: what stands in finished/ has got there after its line."""
+    for found in house.storage.places((Place.FINISHED,)):
+        item, outcome = records.get(found.item_id), house.storage.read_outcome(found.item_id)
+        if item is not None and not item.status.is_finished and (outcome or {"attempt": item.attempt})["attempt"] >= item.attempt:
+            raise Violation(f"I2: {found.item_id} is {short(item)}, and its folder stands in finished/")
+
+
 def short(item: Item) -> str:
     return f"{item.status} (version {item.version}, attempt {item.attempt}, wish {item.wish})"
 
@@ -231,9 +240,8 @@ def check_house(house: House, told: Promises) -> None:
     for found in house.storage.places():
         if found.item_id not in items and found.place is not Place.INCOMING:
             raise Violation(f"I5: a folder without a record in {found.place}")
-    if stray := set(house.disk.names(house.data)) - ROOT_FILES:
-        if not all(name.startswith("index.json.torn-") for name in stray):
-            raise Violation(f"I5: stray in the data folder: {stray}")
+    if stray := {name for name in house.disk.names(house.data) if name not in ROOT_FILES and not name.startswith("index.json.torn-")}:
+        raise Violation(f"I5: stray in the data folder: {stray}")
     if house.disk.names(house.data / "quarantine"):
         raise Violation(f"I5: something went to quarantine: {house.disk.names(house.data / 'quarantine')}")
 
@@ -249,6 +257,10 @@ def check_folder(house: House, item: Item) -> None:
     names = set(house.disk.names(folder))
     if names - ITEM_FILES or "ticket.json" not in names:
         raise Violation(f"I5: in the folder of {item.item_id}: {names}")
+    if item.status.is_finished and (house.storage.read_outcome(item.item_id) or {}).get("status") != item.status:
+        raise Violation(f"I7: outcome.json of {item.item_id} is {house.storage.read_outcome(item.item_id)}")
+    if (house.storage.read_ticket(item.item_id) or {}).get("item_id") != item.item_id:
+        raise Violation(f"I7: ticket.json of {item.item_id} is {house.storage.read_ticket(item.item_id)}")
     content = house.disk.read(folder / "original.mov")
     if sha512(content) != item.sha512_checksum:
         raise Violation(f"I7: the original of {item.item_id} is {content!r}")
