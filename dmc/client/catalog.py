@@ -4,7 +4,8 @@ The outbox holds the truth; this answers "what do we know of this path, of this 
 reading all of it. It belongs to one thread.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Catalog:
         self._contents: dict[str, list[str]] = {}
         self._results: dict[str, str] = {}
         self._result_contents: dict[str, int] = {}
+        self._new: list[OutboxRecord] | None = None
         for record_id in outbox.ids():
             self._read_again(record_id)
         outbox.refresh()
@@ -77,9 +79,23 @@ class Catalog:
     # --- Changes ---------------------------------------------------------------------------------------------------
 
     def create(self, record: OutboxRecord) -> None:
-        """Store a new record; durable on return."""
-        self._outbox.put([record])
+        """Store a new record; durable on return, or at the end of `together`."""
+        if self._new is None:
+            self._outbox.put([record])
+        else:
+            self._new.append(record)
         self._file(record)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """New records of this block become durable in one step at its end. Nothing may be begun for them before."""
+        self._new = []
+        try:
+            yield
+            if self._new:
+                self._outbox.put(self._new)
+        finally:
+            self._new = None
 
     def update(self, record_id: str, change: Callable[[OutboxRecord], OutboxRecord | None]) -> OutboxRecord | None:
         """Store what `change` makes of the record as it is now; None from it, or no such record: nothing happens.

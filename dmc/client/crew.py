@@ -17,6 +17,9 @@ Value = TypeVar("Value")
 WIDTHS: Mapping[str, int] = {"hash": 2, "send": 2, "fetch": 2, "ask": 1}
 """Jobs at once per lane; a lane's kind is its name up to the colon: each server has lanes of its own."""
 
+QUEUED: Mapping[str, int] = {"hash": 62}
+"""Jobs that may wait in a lane: with many small files several ends are written down in one durable step."""
+
 
 class Crew(Protocol):
     """Lanes of workers. `post` and `stopping` are for everybody, the rest for the owner's thread.
@@ -57,6 +60,10 @@ def _width(widths: Mapping[str, int], lane: str) -> int:
     return widths.get(lane.partition(":")[0], 1)
 
 
+def _room(widths: Mapping[str, int], lane: str) -> int:
+    return _width(widths, lane) + QUEUED.get(lane.partition(":")[0], 0)
+
+
 class ThreadCrew(Crew):
     """Worker threads, started as they are needed."""
 
@@ -69,7 +76,7 @@ class ThreadCrew(Crew):
         self._stop = threading.Event()
 
     def free(self, lane: str) -> int:
-        return 0 if self._stop.is_set() else _width(self._widths, lane) - self._running.get(lane, 0)
+        return 0 if self._stop.is_set() else _room(self._widths, lane) - self._running.get(lane, 0)
 
     def submit(self, lane: str, job: Callable[[], Value], done: Callable[[Value], None], failed: Callable[[Exception], None]) -> None:
         if lane not in self._pools:
@@ -129,7 +136,7 @@ class InlineCrew(Crew):
         return bool(self._jobs)
 
     def free(self, lane: str) -> int:
-        return _width(self._widths, lane) - sum(waiting == lane for waiting, _ in self._jobs)
+        return _room(self._widths, lane) - sum(waiting == lane for waiting, _ in self._jobs)
 
     def submit(self, lane: str, job: Callable[[], Value], done: Callable[[Value], None], failed: Callable[[Exception], None]) -> None:
         def whole() -> None:

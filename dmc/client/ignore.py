@@ -8,6 +8,7 @@ A pattern that begins with `re:` is a regular expression that must match a whole
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 from dmc.errors import BadSettings
 from dmc.files import TEMP_PREFIX
@@ -52,7 +53,8 @@ class IgnoreRules:
 
     def __init__(self, patterns: Iterable[str] = (), defaults: Iterable[str] = DEFAULT_PATTERNS) -> None:
         # The own prefix stands first and cannot be taken back: our temporary files are never drops.
-        self._rules = [_compile(text) for text in (f"{TEMP_PREFIX}*", *patterns, *defaults) if text.strip()]
+        rules = [_parse(text) for text in (f"{TEMP_PREFIX}*", *patterns, *defaults) if text.strip()]
+        self._rules = [_merged(list(group)) for _, group in groupby(rules, key=lambda rule: (rule.keeps, rule.whole))]
 
     def ignores(self, relative: str) -> bool:
         """Whether the file at `relative` (slashes, no leading one) is ignored, by its own name or by a folder above it."""
@@ -68,7 +70,13 @@ class IgnoreRules:
         return False
 
 
-def _compile(pattern: str) -> _Rule:
+def _merged(rules: list[_Rule]) -> _Rule:
+    """Neighbours with the same verdict are one expression: every name of every walk is compared with it."""
+    matcher = re.compile("|".join(f"(?:{rule.matcher.pattern})" for rule in rules), re.DOTALL)
+    return _Rule(rules[0].keeps, rules[0].whole, matcher)
+
+
+def _parse(pattern: str) -> _Rule:
     keeps = pattern.startswith("!")
     text = pattern[1:] if keeps else pattern
     if text.startswith("re:"):

@@ -62,6 +62,7 @@ class Pickup:
         self._candidates: dict[str, Candidate] = {}
         self._due: list[tuple[float, str]] = []
         self._passed: dict[int, int] = {}
+        self._found: list[tuple[str, Candidate, Signature, Finding]] = []
 
     @property
     def looking_at(self) -> int:
@@ -77,13 +78,14 @@ class Pickup:
     def step(self) -> float:
         """Do what is due; returns the monotonic time at which something will be."""
         now = self._clock.monotonic()
+        self._admit_found()
         self._take_hints(now)
         self._walk(now)
         self._ripen(now)
         times = [root.next_walk_at for root in self._roots.all]
         if any(root.has_work(now) for root in self._roots.all) and len(self._candidates) < MOST_CANDIDATES:
             times.append(now)
-        if self._due:
+        if self._due and self._crew.free("hash"):
             times.append(self._due[0][0])
         return min(times, default=now + self._timing.rescan_s)
 
@@ -176,11 +178,23 @@ class Pickup:
             candidate.in_work = True
             wanted = candidate.root.observed.media_types if candidate.root else frozenset(MediaType)
             job = partial(examine, path, signature, wanted, self._crew.stopping)
-            self._crew.submit("hash", job, partial(self._ended, path, candidate, signature), partial(self._failed, path, candidate))
+            self._crew.submit("hash", job, partial(self._examined, path, candidate, signature), partial(self._failed, path, candidate))
 
     def _failed(self, path: str, candidate: Candidate, problem: Exception) -> None:
         _LOG.error("fault", what="examine", name=os.path.basename(path), fault=repr(problem))
         self._again(path, candidate)
+
+    def _examined(self, path: str, candidate: Candidate, examined: Signature, finding: Finding) -> None:
+        self._found.append((path, candidate, examined, finding))
+
+    def _admit_found(self) -> None:
+        """What came out of the worker since the last step: all of it in one durable step."""
+        if not self._found:
+            return
+        found, self._found = self._found, []
+        with self._catalog.together():
+            for each in found:
+                self._ended(*each)
 
     def _ended(self, path: str, candidate: Candidate, examined: Signature, finding: Finding) -> None:
         candidate.in_work = False

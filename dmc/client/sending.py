@@ -26,6 +26,10 @@ CHECK_AT_ONCE = 100
 """Records asked about in one request; they are out of every other server's reach meanwhile."""
 
 
+SMALL = 8 * 1024 * 1024
+"""Bytes of a file whose upload's address is not worth a durable step of its own."""
+
+
 class Sending:
     """The way of records to one server. `sent` counts bytes per record while they go; `look_again` is told of files to look at anew."""
 
@@ -40,6 +44,7 @@ class Sending:
         self._clock = clock
         self._look_again = look_again
         self._fresh = fresh
+        self._urls: dict[str, str] = {}
         self._wanted: deque[str] = deque()
         self._checking = False
 
@@ -130,11 +135,14 @@ class Sending:
         )
 
     def _url(self, record_id: str, url: str) -> None:
-        # Losing this line to a crash costs nothing: the same key leads to the same upload.
-        self._catalog.update(
-            record_id,
-            lambda record: record.changed(upload_url=url) if record.status is OutboxStatus.UPLOADING and record.upload_url != url else None,
-        )
+        self._urls[record_id] = url
+
+        # Losing this line to a crash costs one request, since the same key leads to the same upload; so small files go without.
+        def change(record: OutboxRecord) -> OutboxRecord | None:
+            worth = record.status is OutboxStatus.UPLOADING and record.size > SMALL and record.upload_url != url
+            return record.changed(upload_url=url) if worth else None
+
+        self._catalog.update(record_id, change)
 
     def _bytes(self, record_id: str, count: int) -> None:
         self.sent[record_id] = count
@@ -142,6 +150,7 @@ class Sending:
 
     def _arrived(self, record_id: str, item: ItemView) -> None:
         self.sent.pop(record_id, None)
+        self._urls.pop(record_id, None)
         self._link.worked()
         change = partial(accepted, view=item, server=self._link.name, instance=self._link.instance, now=self._clock.now(), adopted=False)
         after = self._catalog.update(record_id, lambda record: change(record) if record.status is OutboxStatus.UPLOADING else None)
@@ -178,7 +187,7 @@ class Sending:
 
     def _source_changed(self, record: OutboxRecord) -> None:
         """The file is gone or another: what the server has of it is taken back, and the file is looked at anew."""
-        url, transport = record.upload_url, self._link.transport
+        url, transport = record.upload_url or self._urls.pop(record.id, None), self._link.transport
         if url is not None:
             # Only a kindness: an upload that nobody goes on with expires by itself.
             self._crew.submit(self._link.lane("ask"), lambda: transport.abandon(url), lambda _: None, lambda _: None)

@@ -120,9 +120,9 @@ def test_C2_our_own_reading_is_not_heard(ears: Ears) -> None:
 def test_C3_more_dirty_paths_than_the_bound_become_one_walk() -> None:
     hints = Hints(threading.Event())
     for number in range(MOST_PATHS + 1):
-        hints.path("root", f"/root/{number}")
-    hints.path("root", "/root/one more")
-    hints.folder("root", "/root/folder")
+        hints.path("root", f"/drop/{number}")
+    hints.path("root", "/drop/one more")
+    hints.folder("root", "/drop/folder")
     assert hints.take() == {"root": Heard(whole=True)}
     assert hints.take() == {}
 
@@ -200,9 +200,9 @@ def test_C2_a_handler_takes_any_event_without_a_word() -> None:
     hints = Hints(threading.Event())
     handler = Handler("root", hints)
     for kind in (events.FileCreatedEvent, events.FileModifiedEvent, events.FileClosedEvent, events.DirCreatedEvent):
-        handler.dispatch(kind(b"/root/\xff"))
-        handler.dispatch(kind("/root/x"))
+        handler.dispatch(kind(b"/drop/\xff"))
+        handler.dispatch(kind("/drop/x"))
         handler.dispatch(kind(""))
-    handler.dispatch(events.FileMovedEvent("/root/x", ""))
-    handler.dispatch(events.FileMovedEvent("", "/root/y"))
-    assert "/root/y" in hints.take()["root"].paths
+    handler.dispatch(events.FileMovedEvent("/drop/x", ""))
+    handler.dispatch(events.FileMovedEvent("", "/drop/y"))
+    assert "/drop/y" in hints.take()["root"].paths
