@@ -5,6 +5,7 @@ writer by reading back what was written, most of the time from the page cache; t
 earlier process has stored, and a part that is not yet verified is simply not hashed.
 """
 
+import errno
 import hashlib
 import os
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from dmc.errors import Busy, DiskFault
+from dmc.errors import Busy, DiskFault, DiskFull
 from dmc.files import CHUNK, Disk, blocks_of, translate, write_durably
 
 SYNC_EVERY = 16 * 1024 * 1024
@@ -75,6 +76,8 @@ class IncomingFile:
                 self.offset += stored
                 view = view[stored:]
         except OSError as problem:
+            if problem.errno == errno.EFBIG:  # A limit of this machine, not a fault of the file: it may go on later.
+                raise DiskFull("storing an upload: this machine lets no file grow so large.", "Raise the limit on file sizes.") from problem
             raise translate(problem, "storing an upload") from problem
         finally:
             if part is None:

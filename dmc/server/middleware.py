@@ -30,6 +30,9 @@ SECURITY = {
 }
 """On every answer that does not say otherwise."""
 
+CLIENT_LEFT = 499
+"""Counted for requests whose client was gone before the answer was."""
+
 log = Log("server")
 
 
@@ -71,8 +74,12 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return _told(request, problem)
     except web.HTTPException as problem:
         return error_reply(_translated(problem), request[REQUEST_ID])
-    except (asyncio.CancelledError, ConnectionError):
+    except asyncio.CancelledError:
         raise
+    except ConnectionError:
+        if request.transport is not None and not request.transport.is_closing():
+            raise
+        return web.Response(status=CLIENT_LEFT)  # Nobody is there to see it; aiohttp finds that out when it sends.
     except Exception:
         log.fault("request failed", request=request[REQUEST_ID], method=request.method, path=request.path)
         if request.transport is None:

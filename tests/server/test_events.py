@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import pytest
 
 from dmc.broker.ledger import Delete
 from dmc.protocol import EVENTS
@@ -14,6 +15,7 @@ from dmc.server import feed as feeds
 from dmc.server.auth import Caller
 from dmc.server.feed import Event, Subscriber
 from tests.server.conftest import House
+from tests.server.raw import connection, request
 
 
 class Stream:
@@ -105,6 +107,17 @@ async def test_nobody_hears_of_the_items_of_others(running: House, http: aiohttp
         theirs = await running.upload(other, b"2")
         assert (await stream.until("item"))["item_id"] == theirs
         assert {(await all_of_it.until("item"))["item_id"] for _ in range(2)} == {mine, theirs}
+
+
+async def test_a_listener_that_leaves_is_no_fault(running: House, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture) -> None:
+    async with connection(running) as raw:
+        await raw.send(request(running, "GET", EVENTS))
+        await raw.answer()
+    for number in range(3):
+        await running.upload(http, bytes([number]))
+    await running.stop()
+    assert "Traceback" not in caplog.text
+    assert "Error" not in caplog.text
 
 
 async def test_streams_end_first_when_the_server_stops(running: House, http: aiohttp.ClientSession) -> None:
