@@ -69,12 +69,15 @@ class Household:
 
     def dmc(self, *arguments: str, expect: int | None = 0) -> str:
         """Run a command to its end; returns its stdout."""
-        done = subprocess.run(
-            [sys.executable, "-m", "dmc", *arguments], env=self.environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False
-        )
+        done = self.run(*arguments)
         if expect is not None:
             assert done.returncode == expect, f"dmc {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end, however it ends."""
+        command = [sys.executable, "-m", "dmc", *arguments]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start a command that stays; its words go to a log file of the household."""
