@@ -1,6 +1,6 @@
 """Hands every file of a folder of real media to `dmc convert` and writes what became of it to docs/media.md.
 
-    .venv/bin/python bench/media_table.py [FOLDER] [--out docs/media.md] [--timeout 600]
+    .venv/bin/python bench/media_table.py [FOLDER] [--out docs/media.md] [--timeout 1200]
 
 The type is the one that fits the medium by default (video h265, sound opus, picture webp). Ends with 1 if a file gave anything
 else than a verified result, a kept original, a skip with its reason, or a refusal with code, sentence and hint.
@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT.parent / "shared/media")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/media.md")
-    parser.add_argument("--timeout", type=float, default=600.0)
+    parser.add_argument("--timeout", type=float, default=1200.0)
     asked = parser.parse_args()
     files = sorted(p for p in asked.folder.iterdir() if p.suffix not in {".json", ".md"})
     rows = []
