@@ -117,7 +117,8 @@ class _Conversion:
         picture.load()
         orientation = orientation_of(picture)
         with self._anew(picture, hidden, animated) as again:
-            tags = collect(again, facts.orientation or 1)
+            # Some formats tell of the turn only before loading (Pillow makes it then), some only after.
+            tags = collect(again, facts.orientation if facts.orientation not in (None, 1) else orientation)
         frames = self._survey(picture, hidden, orientation, animated)
         source = Source(
             mode=facts.mode or picture.mode,
@@ -134,7 +135,7 @@ class _Conversion:
         if not animated:
             return [FrameFacts(0.0, shows_through(picture), b"")]
         total = frame_count(picture)
-        return list(survey(picture, first, orientation, lambda number: self._tick("survey", number + 1, total)))
+        return list(survey(picture, first, orientation, lambda number: self._tick("survey", number + 1, total), digests=True))
 
     # --- write -----------------------------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class _Conversion:
         try:
             with open_picture(target, self._limits, "the result") as result:
                 total = frame_count(result)
-                found = list(survey(result, 0, 1, lambda number: self._tick("check", number + 1, total)))
+                found = list(survey(result, 0, 1, lambda number: self._tick("check", number + 1, total), digests=plan.lossless))
                 result.seek(0)
                 result.load()
                 wanted = in_colours(upright(picture, seen.orientation), plan, seen.tags.icc)

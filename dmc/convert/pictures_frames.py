@@ -42,13 +42,13 @@ def upright(picture: Image.Image, orientation: int) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def survey(picture: Image.Image, first: int, orientation: int, tick: Tick) -> Iterator[FrameFacts]:
-    """Decode every frame from number `first` on."""
+def survey(picture: Image.Image, first: int, orientation: int, tick: Tick, *, digests: bool) -> Iterator[FrameFacts]:
+    """Decode every frame from number `first` on; `digests`: also what one sees of it."""
     for number in range(first, int(getattr(picture, "n_frames", 1))):
         picture.seek(number)
         picture.load()
         delay = float(picture.info.get("duration", 0) or 0)
-        yield FrameFacts(delay, shows_through(picture), digest(upright(picture, orientation)))
+        yield FrameFacts(delay, shows_through(picture), digest(upright(picture, orientation)) if digests else b"")
         tick(number)
 
 

@@ -110,7 +110,13 @@ def is_animated(picture: Image.Image) -> bool:
 
 
 def exif_of(picture: Image.Image) -> Image.Exif:
-    """What Pillow reads of the EXIF; nothing if that is broken, which does not make the picture a bad one."""
+    """What Pillow reads of the EXIF; nothing if that is broken, which does not make the picture a bad one.
+
+    Before a PNG is loaded: only what stands before its pixels, since Pillow would decode it all to look for more.
+    """
+    unread = picture.format == "PNG" and getattr(picture, "tile", None)
+    if unread and not picture.info.keys() & {"exif", "Raw profile type exif", "XML:com.adobe.xmp"}:
+        return Image.Exif()
     try:
         exif = picture.getexif()
         exif.get_ifd(GPS)
