@@ -27,8 +27,12 @@ def damages(facts: MediaFacts, plan: Plan, done: Transcoded, name: str) -> list[
     if done.read.errors:
         found.append(f"the source could not be read in {done.read.errors} places ({done.read.first_error})")
     for stream in plan.streams:
-        made = done.made.get(stream.index)
-        if made is None or stream.type not in ("video", "audio"):
+        if stream.type not in ("video", "audio") or stream.cover:
+            continue
+        made, there = done.made.get(stream.index), facts.streams[stream.index]
+        if made is None:
+            if not (there.decodable or there.empty):
+                found.append(f"{stream.type} stream {stream.index} cannot be decoded at all and is not part of the result")
             continue
         span = made.span
         if span.errors > span.packets * LEAST_SHARE:

@@ -5,6 +5,8 @@ encoding are apart in each lane, so that they can be put into threads with bound
 """
 
 import base64
+import contextlib
+import errno
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,10 +28,12 @@ from dmc.convert.limits import Limits
 from dmc.convert.media import AnyPacket, ReadLog, create_media, open_media, packets, reason_of
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.recipes import CONTAINERS, Container
-from dmc.errors import Cancelled, DiskFull, DmcError, Unsupported
+from dmc.errors import Cancelled, DiskFull, DmcError, TooLarge, Unsupported
 
 Tick = Callable[[Fraction], None]
 Stop = Callable[[], bool]
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(slots=True)
@@ -55,10 +59,12 @@ def transcode(source: Path, target: Path, facts: MediaFacts, plan: Plan, limits:
         try:
             run.prepare(covers)
             run.flow(tick, stop)
-        except (FFmpegError, OSError, ValueError) as problem:
+            out.close()
+        except (FFmpegError, OSError, ValueError, MemoryError) as problem:
             raise _explained(problem, container) from problem
         finally:
-            out.close()
+            with contextlib.suppress(FFmpegError, OSError, ValueError):
+                out.close()  # Nothing is left to do after a good end; after a bad one the file is thrown away anyway.
         return run.done
 
 
@@ -79,7 +85,9 @@ def _read_covers(source: Path, plan: Plan, limits: Limits, label: str) -> dict[i
 def _explained(problem: Exception, container: Container) -> Exception:
     if isinstance(problem, DmcError):
         return problem
-    if isinstance(problem, OSError) and problem.errno in (28, 122, 27):
+    if isinstance(problem, MemoryError):
+        return TooLarge("encoding needs more memory than the limits allow.", "Raise the limit of memory, or ask for a smaller height.")
+    if isinstance(problem, OSError) and problem.errno in _NO_ROOM:
         return DiskFull("writing the result: the disk is full, or the result is larger than the limits allow.", "Free some space.")
     return Unsupported(
         f"{container.title} refuses what the source holds: {reason_of(problem)}.", "Choose another conversion type or container."

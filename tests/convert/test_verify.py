@@ -125,6 +125,11 @@ def test_less_than_half_is_no_result(tmp_path: Path, promised: float, reached: F
         _damages(made, duration_s=promised)
 
 
+def test_a_track_that_cannot_be_decoded_at_all_is_told(media: Path, tmp_path: Path) -> None:
+    done = convert(media / "corrupt-mp4-audio-missing-stsd.mp4", "mkv", tmp_path / "out")
+    assert "audio stream 1 cannot be decoded at all" in (done.report.reason or "")
+
+
 def test_bad_packets_are_told_and_too_many_are_refused(tmp_path: Path) -> None:
     made = Made(tmp_path)
     span = made.done.made[0].span
