@@ -1,6 +1,9 @@
 # Makes .venv beside pyproject.toml and installs dmc into it from the lock file. Sourced by install/try and install/test.
 # Does nothing, and needs no network, when that has been done for the same lock file already.
 # Expects $root (the checkout) and sets $dmc_python (the environment's Python).
+# shellcheck shell=sh
+
+root=${root:?}
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -11,7 +14,9 @@ stop() {
 
 find_python() {
     for candidate in "${PYTHON:-}" python3 python3.14 python3.13 python3.12 python3.11; do
-        [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 || continue
+        if [ -z "$candidate" ] || ! command -v "$candidate" >/dev/null 2>&1; then
+            continue
+        fi
         if "$candidate" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null; then
             command -v "$candidate"
             return 0
