@@ -160,7 +160,7 @@ class Homing:
         self._queues.put_off(record_id, now, self._link.draw)
 
     def _follow(self, record: OutboxRecord, verdict: Verdict, problem: Exception) -> None:
-        if verdict in (Verdict.SERVER_DOWN, Verdict.SERVER_PAUSED):
+        if verdict is Verdict.SERVER_PAUSED:
             self._queues.return_unharmed(record.id)
             return
         if verdict is Verdict.PARK and record.attempts + 1 >= MOST_ATTEMPTS:

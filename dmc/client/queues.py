@@ -5,6 +5,7 @@ A record that a stage works on is taken out until it is given back; one that fai
 
 import heapq
 import random
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -106,6 +107,10 @@ class Queues:
         self._release(record_id)
         return until
 
+    def forgive(self, record_id: str) -> None:
+        """Something of it got through: its failures are forgotten."""
+        self._failures.pop(record_id, None)
+
     def wake(self, now: float) -> float | None:
         """Let those return whose time has come; the time of the next one, if any."""
         while self._alarm and self._alarm[0][0] <= now:
@@ -120,6 +125,12 @@ class Queues:
         self._failures.pop(record_id, None)
         if self._off.pop(record_id, None) is not None:
             self._make_ready(record_id)
+
+    def servers(self) -> dict[str, int]:
+        """How many records belong to each server, by its name; done ones do not count."""
+        count = Counter(bucket.server for bucket in self._bucket.values() if bucket.server)
+        count.update({server: len(items) for server, items in self._at_server.items()})
+        return {server: number for server, number in count.items() if number}
 
     @property
     def all_done(self) -> bool:

@@ -136,12 +136,12 @@ class OutboxRecord(BaseModel):
         values = {name: getattr(self, name) for name in type(self).model_fields} | fields | {"version": self.version + 1}
         return type(self).model_validate(values)
 
-    def sent_again(self, reason: str | None = None, *, attempts: int = 0) -> Self:
+    def sent_again(self, reason: str | None = None, *, attempts: int = 0, server_name: str | None = None) -> Self:
         """The next version of this record, waiting as if it had never been sent."""
         return self.changed(
             attempts=attempts,
             status=OutboxStatus.WAITING,
-            server_name=None,
+            server_name=server_name,
             server_id=None,
             item_id=None,
             upload_url=None,

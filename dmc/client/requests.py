@@ -127,6 +127,13 @@ def send_again(outbox: Outbox, record: OutboxRecord) -> OutboxRecord:
     return change(outbox, record.id, lambda kept: kept.sent_again())
 
 
+def moved(outbox: Outbox, record: OutboxRecord, server_name: str | None) -> OutboxRecord:
+    """Let another server do it (None: whichever fits): the file is sent again, and what the first one made of it is left there."""
+    if record.status.is_done or record.status is OutboxStatus.FETCHED:
+        raise WrongStatus(f"{record.label} is done.")
+    return change(outbox, record.id, lambda kept: kept.sent_again(server_name=server_name))
+
+
 def retried(outbox: Outbox, record: OutboxRecord) -> OutboxRecord:
     """The server was asked to try the item again: follow it from the start."""
     fields = {"status": OutboxStatus.TO_DO, "outcome": None, "errors": (), "reason": None, "result": None}

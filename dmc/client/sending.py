@@ -147,6 +147,7 @@ class Sending:
     def _bytes(self, record_id: str, count: int) -> None:
         self.sent[record_id] = count
         self._link.progressed()
+        self._queues.forgive(record_id)
 
     def _arrived(self, record_id: str, item: ItemView) -> None:
         self.sent.pop(record_id, None)
@@ -170,9 +171,10 @@ class Sending:
             self._follow(record, self._link.note(problem, record.attempts, "send", record_id), problem)
 
     def _follow(self, record: OutboxRecord, verdict: Verdict, problem: Exception) -> None:
-        if verdict in (Verdict.SERVER_DOWN, Verdict.SERVER_PAUSED, Verdict.SERVER_FULL):
+        if verdict in (Verdict.SERVER_PAUSED, Verdict.SERVER_FULL):
             self._queues.return_unharmed(record.id)
             return
+        # A line that was cut is put down to the record as well: it may be this very file that brings the server down.
         attempts = record.attempts + 1
         if verdict is Verdict.PARK:
             self._catalog.update(record.id, lambda kept: parked(kept, problem))

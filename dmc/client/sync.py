@@ -116,6 +116,9 @@ class Sync:
         self._queues = Queues()
         self.catalog = Catalog(self._outbox, self._queues)
         self.lanes = [self._lane(address, transport) for address, transport in self._servers]
+        for name, count in self._queues.servers().items():
+            if name not in {address.name for address, _ in self._servers}:
+                _LOG.warning("server not in the settings", server=name, records=count)
         admit = Admit(self.catalog, self._roots, self._clock, self._ids, fresh=self._hurry)
         self.pickup = Pickup(
             roots=self._roots,

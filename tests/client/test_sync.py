@@ -6,15 +6,18 @@ import os
 import shutil
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dmc.client.model import ObservedPath, ServerAddress, Timing
 from dmc.client.outbox_memory import MemoryOutbox
 from dmc.client.records import OutboxStatus, decode_path
-from dmc.client.requests import add_file, send_again
+from dmc.client.requests import add_file, moved, send_again
+from dmc.client.transport import Parcel
+from dmc.client.transport_memory import MemoryTransport
 from dmc.conversions import MediaType
-from dmc.errors import DiskFull, SignInNeeded, TooLarge
+from dmc.errors import DiskFull, ServerUnreachable, SignInNeeded, TooLarge
 from dmc.items import ItemIds, Outcome
 from tests.client.world import RESULT, World
 
@@ -70,6 +73,19 @@ def test_each_medium_gets_its_own_conversion_type_and_unobserved_media_none(tmp_
     assert {record.label: record.conversion_type for record in world.records()} == {"clip.mp4": "web", "song.flac": "mp3"}
 
 
+@pytest.mark.parametrize("moment", range(12))
+def test_C1_a_file_that_appears_at_any_moment_of_the_start_is_found_once(world: World, moment: int) -> None:
+    world.drop("a/before.mp4", b"before")
+    for _ in range(moment):
+        world.sync.step()
+        world.clock.advance(0.4)
+    late = world.drop("b/late.mp4", b"late")
+    world.sync.hints.path(world.sync._roots.all[0].key, str(late))
+    world.run(30, until=lambda: len(world.stored) == 2 and world.all_done())
+    live_longer(world)
+    assert len(world.stored) == 2 and len(world.server.items) == 2
+
+
 def test_C2_without_a_watcher_the_next_walk_finds_what_appeared(world: World) -> None:
     world.run(5)
     world.drop("late.mp4")
@@ -81,6 +97,35 @@ def test_C2_a_hint_makes_it_faster(world: World) -> None:
     path = world.drop("late.mp4")
     world.sync.hints.path(world.sync._roots.all[0].key, str(path))
     world.run(5, until=world.all_done)
+
+
+def test_C3_the_folders_are_walked_again_at_spread_times(world: World) -> None:
+    root = world.sync._roots.all[0]
+    gaps, before = [], 0.0
+    for _ in range(60):
+        world.sync.step()
+        if root.next_walk_at != before:
+            gaps.append(root.next_walk_at - world.clock.monotonic())
+            before = root.next_walk_at
+        world.clock.advance(60)
+    assert min(gaps) >= 225 and max(gaps) <= 375
+    assert max(gaps) - min(gaps) > 30
+
+
+def test_C3_after_the_machine_slept_the_folders_are_walked(world: World) -> None:
+    world.run(5)
+    world.drop("made by another machine.mp4")
+    world.clock.jump(3600)
+    world.run(10, until=world.all_done)
+
+
+def test_C7_a_polled_folder_is_walked_often_and_waits_longer(world: World) -> None:
+    world.sync._roots.all[0].polled = True
+    world.run(5)
+    world.drop("clip.mp4")
+    world.run(9)
+    assert world.stored == {}
+    world.run(60, until=world.all_done)
 
 
 def test_C8_a_file_that_keeps_changing_blocks_nobody_and_is_taken_when_it_is_quiet(world: World) -> None:
@@ -501,6 +546,41 @@ def test_several_servers_each_get_what_they_are_for_and_keep_it(tmp_path: Path) 
     }
     world.servers["films"].down = False
     world.run(120, until=lambda: world.statuses().count("acknowledged") == 3)
+
+
+def test_a_file_that_brings_the_server_down_is_tried_less_and_less_and_holds_up_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.drop("poison.mp4", b"poison")
+    for number in range(5):
+        world.drop(f"fine {number}.mp4", b"%d" % number)
+    tries: list[float] = []
+    real = MemoryTransport.send
+
+    def reset_by_poison(self: MemoryTransport, parcel: Parcel, *rest: Any) -> Any:
+        if parcel.label == "poison.mp4":
+            tries.append(world.clock.monotonic())
+            raise ServerUnreachable("reset by peer")
+        return real(self, parcel, *rest)
+
+    monkeypatch.setattr(MemoryTransport, "send", reset_by_poison)
+    world.run(600)
+    assert sorted(world.statuses()) == ["acknowledged"] * 5 + ["uploading"]
+    assert len(tries) < 60
+
+
+def test_a_record_of_a_server_that_is_not_in_the_settings_any_more_can_be_moved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    world = World(tmp_path, addresses=[ServerAddress("old", "http://old"), ServerAddress("new", "http://new")])
+    world.drop("clip.mp4")
+    world.run(converting=False, until=lambda: world.statuses() == ["to_do"])
+    world.addresses = world.addresses[1:]
+    world.restart()
+    live_longer(world)
+    assert world.statuses() == ["to_do"]
+    assert "server not in the settings" in caplog.text
+    moved(MemoryOutbox(world.stored), world.records()[0], "new")
+    world.run(60, until=world.all_done)
+    assert world.records()[0].server_id == "instance-of-new"
 
 
 def test_a_file_added_by_a_command_beside_the_running_client_is_sent_and_waits_for_its_download(world: World) -> None:
