@@ -28,7 +28,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 def main(control_fd: int, entry: str) -> None:
     """Warm up, then serve until the other end of `control_fd` is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    worker.leave_ending_to_the_owner()
     worker.warm_up()
     importlib.import_module(entry.partition(":")[0])
     gc.collect()

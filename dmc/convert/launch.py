@@ -164,7 +164,7 @@ class ForkServer:
 
 
 class FreshProcess:
-    """Each worker is an interpreter of its own: slower to begin, and without a server."""
+    """Each worker is an interpreter of its own: slower to begin, and nobody adopts what it leaves outside its process group."""
 
     def __init__(self) -> None:
         self._living: dict[int, subprocess.Popen[bytes]] = {}
@@ -193,6 +193,7 @@ class FreshProcess:
             code = process.poll()
             if code is not None:
                 del self._living[number]
+                _kill_group(process)
                 found.append(Died(number, code))
         return found
 
@@ -220,7 +221,8 @@ def _search_path() -> list[str]:
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a worker, if it lives, and what it left in its process group."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        process.kill()
+    except (ProcessLookupError, PermissionError):
+        pass  # nobody is left in it, or only the dead

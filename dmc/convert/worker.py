@@ -58,8 +58,7 @@ def warm_up() -> None:
 
 def main(channel: int, server_pid: int | None) -> int:
     """One job, ordered through descriptor `channel`; gives the exit code. `server_pid` is the fork server, if one forked us."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the broker's to decide
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    leave_ending_to_the_owner()
     order = decode_order(_read_line(channel))
     voice = _Voice(channel)
     try:
@@ -80,6 +79,12 @@ def main(channel: int, server_pid: int | None) -> int:
     sys.stderr.flush()
     voice.say("report", _shortened(report))
     return 0
+
+
+def leave_ending_to_the_owner() -> None:
+    """Ctrl-C and a service manager's SIGTERM reach every process of ours; the broker alone decides what becomes of its jobs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def run(engine: Engine, job: Job, limits: Limits, on_progress: Callable[[Progress], None]) -> Report:

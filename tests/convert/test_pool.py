@@ -70,13 +70,14 @@ def test_the_owners_script_is_not_run_again(tmp_path: Path) -> None:
         assert (tmp_path / "marker").read_text() == "main ran\n"
 
 
-def test_ctrl_c_in_the_terminal_does_not_reach_the_workers(tmp_path: Path) -> None:
+def test_neither_ctrl_c_nor_a_service_manager_ends_workers_behind_the_brokers_back(tmp_path: Path) -> None:
     owner, pids = _household(tmp_path, "fork-server")
     with owner:
         groups = {os.getpgid(pid) for pid in pids}
         assert os.getpgid(owner.pid) not in groups
         for pid in pids:
             os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGTERM)
         assert not _until(lambda: not all(is_alive(pid) for pid in pids), patience_s=0.2)
         owner.kill()
 
