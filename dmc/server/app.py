@@ -16,7 +16,7 @@ from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
 from dmc.broker.threads import ThreadIndex
 from dmc.clock import Clock
-from dmc.errors import BadSettings, Locked
+from dmc.errors import BadSettings, DmcError, Locked
 from dmc.files import Disk
 from dmc.log import Log
 from dmc.server.auth import Auth
@@ -78,14 +78,14 @@ class Server:
         self._offload = offload = Offload()
         self._traffic = Traffic()
         self._runner: web.AppRunner | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._chores: set[asyncio.Task[None]] = set()
         views = Views(ledger, threads)
         self._feed = Feed(ledger=ledger, threads=threads, views=views, offload=offload)
         self.uploads = OpenUploads(
             ledger=ledger, storage=storage, admissions=admissions, clock=clock, disk=disk, offload=offload, limits=limits
         )
         lookup = Lookup(self.uploads, ledger, offload)
-        parts = Parts(uploads=self.uploads, lookup=lookup, disk=disk, offload=offload, limits=limits, room=self._check_room)
+        parts = Parts(uploads=self.uploads, lookup=lookup, offload=offload, limits=limits, room=self._check_room)
         concatenation = Concatenation(uploads=self.uploads, lookup=lookup, offload=offload, limits=limits)
         self._downloads = Downloads(ledger=ledger, storage=storage, offload=offload)
         self._auth = Auth(tokens, offload, instance_id=instance_id, allowed_hosts=limits.allowed_hosts)
@@ -134,7 +134,10 @@ class Server:
             raise Locked(f"cannot listen on {host}:{port}: {problem.strerror}.", "Is another server running there?") from problem
         self._runner = runner
         await self._feed.start()
-        self._sweeper = asyncio.create_task(self._sweep_for_ever(), name="dmc-server-sweep")
+        self._chores = {
+            asyncio.create_task(self._sweep_for_ever(), name="dmc-server-sweep"),
+            asyncio.create_task(self.uploads.finish(), name="dmc-server-finish"),
+        }
         bound = runner.addresses[0]
         log.info("server listens", address=bound[0], port=bound[1])
         return str(bound[0]), int(bound[1])
@@ -149,9 +152,9 @@ class Server:
             await site.stop()
         await self._feed.stop()
         self.uploads.stop()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.wait({self._sweeper})
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
         await runner.cleanup()
         self._offload.close()
         log.info("server stopped")
@@ -174,7 +177,10 @@ class Server:
     async def _sweep_for_ever(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
-            await self.sweep()
+            try:
+                await self.sweep()
+            except (DmcError, OSError) as problem:
+                log.warning("expired uploads cannot be removed", problem=problem)
 
     def _gauges(self) -> dict[str, float]:
         answers = {f'dmc_http_answers_total{{class="{kind}"}}': float(count) for kind, count in sorted(self._traffic.answers.items())}

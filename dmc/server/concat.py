@@ -48,6 +48,9 @@ class Concatenation:
             # Sorted, so that two final uploads of the same parts never wait for each other.
             for upload in sorted({*parts, made}, key=lambda upload: upload.record.item_id):
                 await hold.enter_async_context(self._uploads.held(upload))
+            if not all(self._lookup.is_open(part) for part in parts):
+                await self._uploads.drop(made)
+                raise BadRequest("a part was deleted meanwhile.", "Send it again.")
             item = await self._join(made, parts)
         self._lookup.note_parts(item.item_id, field)
         return answer_item(request, item, 201, field)

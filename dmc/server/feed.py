@@ -162,12 +162,12 @@ class Feed:
         while True:
             try:
                 changes, progress = await loop.run_in_executor(self._thread, self._look)
-            except DmcError as problem:
-                log.warning("the event feed cannot read the ledger", code=problem.code)
+                await self._tell(changes)
+                self._tell_progress(progress)
+            except (DmcError, OSError) as problem:
+                log.warning("the event feed cannot read the ledger", problem=problem)
+                await self._tell(None)
                 await asyncio.sleep(AFTER_FAULT_S)
-                continue
-            await self._tell(changes)
-            self._tell_progress(progress)
 
     def _look(self) -> tuple[list[Change] | None, dict[str, Progress]]:
         """Wait a little for changes; what there is then. In the feed's own thread."""

@@ -5,6 +5,7 @@ writer by reading back what was written, most of the time from the page cache; t
 earlier process has stored, and a part that is not yet verified is simply not hashed.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -32,8 +33,9 @@ class Hash(Protocol):
 class IncomingFile:
     """The file at `path`, which exists. One writer and one `follow` at a time; both may run at once."""
 
-    def __init__(self, path: Path, *, sync_every: int = SYNC_EVERY) -> None:
+    def __init__(self, path: Path, disk: Disk, *, sync_every: int = SYNC_EVERY) -> None:
         self.path = path
+        self._disk = disk
         self._sync_every = sync_every
         self._fd: int | None = None
         self._synced = 0
@@ -50,7 +52,8 @@ class IncomingFile:
         """Make it ready for `append`; what an earlier process left is synced before it is promised again."""
         if self._fd is None:
             self._closing.clear()
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            with _translated("opening an upload"):
+                self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             self.sync()
 
     def close(self) -> None:
@@ -98,39 +101,39 @@ class IncomingFile:
             raise DiskFault("storing an upload: the disk lost what was written.", "Look at the disk and at the system log.") from problem
         self._synced = upto
 
-    def begin_part(self, disk: Disk) -> None:
+    def begin_part(self) -> None:
         """From here on bytes arrive whose checksum is open: should the process end, they are taken back."""
-        write_durably(disk, self._mark, str(self.offset).encode())
+        with _translated("beginning a part of an upload"):
+            write_durably(self._disk, self._mark, str(self.offset).encode())
 
-    def keep_part(self, disk: Disk) -> None:
-        """The part is verified and synced: it stays. Durable on return, or the offset could shrink after a power cut."""
-        self._mark.unlink()
-        disk.sync_folder(self._mark.parent)
+    def keep_part(self) -> None:
+        """The part is verified and synced: it stays."""
+        with _translated("keeping a part of an upload"):
+            self._remove_mark()
         self.trusted = self.offset
 
     def drop_part(self) -> None:
         """The part is cut or wrong: none of it stays."""
-        self._take_back()
+        with _translated("taking back a part of an upload"):
+            self._take_back()
         self.offset = self._synced = self.trusted
 
     def _take_back(self) -> None:
-        try:
-            start = int(self._mark.read_bytes())
-        except FileNotFoundError:
-            return
-        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.ftruncate(fd, start)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        self._mark.unlink()
+        if self._disk.stat(self._mark) is not None:
+            self._disk.truncate(self.path, int(self._disk.read(self._mark)))
+            self._disk.sync_file(self.path)
+            self._remove_mark()
+
+    def _remove_mark(self) -> None:
+        """Durably: a mark that came back after a power cut would take away bytes that were promised."""
+        self._disk.unlink(self._mark)
+        self._disk.sync_folder(self._mark.parent)
 
     def follow(self) -> None:
         """Hash what may be hashed and is not yet; returns early once the file is closed."""
         if self._hashed >= self.trusted:
             return
-        with self.path.open("rb", buffering=0) as file:
+        with _translated("reading an upload back"), self.path.open("rb", buffering=0) as file:
             file.seek(self._hashed)
             while self._hashed < self.trusted and not self._closing.is_set():
                 block = file.read(min(CHUNK, self.trusted - self._hashed))
@@ -148,14 +151,23 @@ class IncomingFile:
 
     def blocks(self) -> Iterator[bytes]:
         """All of its bytes, in order."""
-        return blocks_of(self.path)
+        with _translated("reading a part of an upload"):
+            yield from blocks_of(self.path)
 
     def head(self, size: int = 64) -> bytes:
         """The first bytes, for the guess of the media type."""
-        with self.path.open("rb", buffering=0) as file:
+        with _translated("reading an upload back"), self.path.open("rb", buffering=0) as file:
             return file.read(size)
 
     def _open_fd(self) -> int:
         if self._fd is None:
             raise DiskFault("an upload was written to while it was closed.", "")
         return self._fd
+
+
+@contextlib.contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise translate(problem, doing) from problem

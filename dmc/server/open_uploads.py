@@ -12,11 +12,9 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from dmc.broker.admission import Admissions
 from dmc.broker.ledger import Ledger
-from dmc.broker.storage import Place, Storage
+from dmc.broker.storage import Storage
 from dmc.clock import Clock, rfc3339
 from dmc.conversions import MediaType, guess_media_type
 from dmc.errors import BadRequest, Conflict, DiskFault, DmcError, Locked, Refused, WholeFileMismatch
@@ -24,6 +22,7 @@ from dmc.files import Disk, translate, write_durably
 from dmc.items import Item, original_name
 from dmc.log import Log
 from dmc.server.incoming import IncomingFile
+from dmc.server.left_behind import take_up
 from dmc.server.offload import Offload
 from dmc.server.policy import Announcement, ServerLimits, check_medium, check_open_count, check_size, check_space
 from dmc.server.receiving import Ending, Interrupt
@@ -58,6 +57,7 @@ class OpenUploads:
         self._uploads: dict[str, Upload] = {}
         self._expired: deque[str] = deque(maxlen=REMEMBERED_EXPIRED)
         self._creating = asyncio.Lock()
+        self._stopping = False
         self.bytes_received = 0
 
     def __len__(self) -> int:
@@ -85,7 +85,10 @@ class OpenUploads:
     async def create(self, announced: Announcement, *, resumable: bool = True) -> Upload | Item:
         """A new upload, or what the same idempotency key made before. Raises what speaks against the file, before any byte of it came."""
         async with self._creating:
-            if announced.idempotency_key is not None and (known := await self._known(announced)) is not None:
+            known = await self._known(announced) if announced.idempotency_key is not None else None
+            if isinstance(known, Upload) and not (resumable and known.record.resumable):
+                raise Conflict("a file with this idempotency key is just being sent.", "Wait until that is through.")
+            if known is not None:
                 return known
             check_size(announced.length, self._limits)
             check_open_count(len(self.of_client(announced.client_id)), self._limits)
@@ -99,10 +102,12 @@ class OpenUploads:
         key = announced.idempotency_key or ""
         for upload in self.of_client(announced.client_id):
             if upload.record.idempotency_key == key:
-                if (upload.record.length, upload.record.sha512) != (announced.length, announced.sha512):
-                    raise Conflict("this idempotency key was used for another file.", "Take another key for another file.")
+                _check_same(announced, upload.record.length, upload.record.sha512)
                 return upload
-        return await self._offload.quick(self._admissions.already, announced.client_id, key)
+        item = await self._offload.quick(self._admissions.already, announced.client_id, key)
+        if item is not None:
+            _check_same(announced, item.file_size, item.sha512_checksum)
+        return item
 
     def _make(self, announced: Announcement, resumable: bool) -> Upload:
         item_id, folder = self._admissions.begin()
@@ -126,7 +131,7 @@ class OpenUploads:
         write_durably(self._disk, folder / STATE_FILE, record.model_dump_json().encode())
 
     def _opened(self, record: UploadRecord, folder: Path, touched: float) -> Upload:
-        return Upload(record, IncomingFile(folder / record.file_name, sync_every=self._limits.sync_every), touched)
+        return Upload(record, IncomingFile(folder / record.file_name, self._disk, sync_every=self._limits.sync_every), touched)
 
     async def set_length(self, upload: Upload, length: int) -> None:
         """Say how long an upload of deferred length is; the caller holds it. A length that is known cannot be changed."""
@@ -145,7 +150,9 @@ class OpenUploads:
     def receiving(self, upload: Upload) -> Iterator[Interrupt]:
         """While the caller, who holds the upload, takes a body into it: the interrupt by which others can stop that."""
         upload.interrupt = Interrupt()
-        if upload.waiting:
+        if self._stopping:
+            upload.interrupt.fire(Ending.SHUTDOWN)
+        elif upload.waiting:
             upload.interrupt.fire(Ending.TAKEN_OVER)
         before = upload.file.offset
         try:
@@ -234,37 +241,24 @@ class OpenUploads:
         await self._offload.disk(self._admissions.abandon, upload.record.item_id)
 
     async def restore(self) -> None:
-        """Find the uploads that an earlier process has left, and complete those whose last byte had come."""
+        """Find the uploads that an earlier process has left."""
         for upload in await self._offload.disk(self._left_behind):
             self._uploads[upload.record.item_id] = upload
-            if upload.record.partial or not upload.is_complete:
-                continue
-            async with self.held(upload):
-                try:
-                    await self.complete(upload)
-                except DmcError as problem:
-                    log.warning("a complete upload did not become an item", item=upload.record.item_id, code=problem.code)
+
+    async def finish(self) -> None:
+        """Complete uploads whose last byte had come, but whose process ended before they became items. May take long: they are hashed."""
+        for upload in [upload for upload in self._uploads.values() if upload.is_complete and not upload.record.partial]:
+            try:
+                async with self.held(upload):
+                    if self.find(upload.record.item_id) is upload:
+                        await self.complete(upload)
+            except DmcError as problem:
+                log.warning("a complete upload did not become an item", item=upload.record.item_id, code=problem.code)
 
     def _left_behind(self) -> list[Upload]:
-        found = []
-        for place in self._storage.places():
-            folder = self._storage.folder(place.item_id) if place.place is Place.INCOMING else None
-            if folder is None or self._ledger.get(place.item_id) is not None:
-                continue
-            record = self._read_state(folder)
-            if record is not None and record.resumable:
-                idle = max(0.0, self._clock.now().timestamp() - (folder / record.file_name).stat().st_mtime)
-                found.append(self._opened(record, folder, self._clock.monotonic() - idle))
-            elif record is not None:
-                self._admissions.abandon(place.item_id)
-        return found
-
-    def _read_state(self, folder: Path) -> UploadRecord | None:
-        try:
-            record = UploadRecord.model_validate_json(self._disk.read(folder / STATE_FILE))
-        except (OSError, ValidationError):
-            return None  # Not an upload of the server, or none that was ever promised; the broker deals with the folder.
-        return record if (folder / record.file_name).is_file() else None
+        now, found = self._clock.now().timestamp(), take_up(self._storage, self._ledger, self._admissions, self._disk)
+        idle = [max(0.0, now - (folder / record.file_name).stat().st_mtime) for record, folder in found]
+        return [self._opened(*one, self._clock.monotonic() - idle_s) for one, idle_s in zip(found, idle, strict=True)]
 
     async def sweep(self) -> None:
         """Forget uploads that nobody has touched for too long; never one that a request holds."""
@@ -279,8 +273,17 @@ class OpenUploads:
 
     def stop(self) -> None:
         """Ask every request that is receiving to save what it has and end, and every hash that is running."""
+        self._stopping = True
         for upload in self._uploads.values():
             if upload.interrupt is not None:
                 upload.interrupt.fire(Ending.SHUTDOWN)
             elif upload.lock.locked():
                 upload.file.abort_hash()
+
+
+def _check_same(announced: Announcement, length: int | None, sha512: str | None) -> None:
+    """Raise Conflict if the key of a known upload or item comes with another file."""
+    other_length = announced.length is not None and length is not None and announced.length != length
+    other_content = announced.sha512 is not None and sha512 is not None and announced.sha512 != sha512
+    if other_length or other_content:
+        raise Conflict("this idempotency key was used for another file.", "Take another key for another file.")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from aiohttp import web
 
 from dmc.errors import DiskFault, NotFound, TooLarge
-from dmc.files import Disk
 from dmc.protocol import OFFSET_TYPE
 from dmc.server.lookup import Lookup
 from dmc.server.offload import Offload
@@ -23,12 +22,9 @@ from dmc.server.upload import Upload
 class Parts:
     """Takes parts in. What arrived is kept, however the request ends; a part with a checksum is kept whole or not at all."""
 
-    def __init__(
-        self, *, uploads: OpenUploads, lookup: Lookup, disk: Disk, offload: Offload, limits: ServerLimits, room: Callable[[], None]
-    ) -> None:
+    def __init__(self, *, uploads: OpenUploads, lookup: Lookup, offload: Offload, limits: ServerLimits, room: Callable[[], None]) -> None:
         self._uploads = uploads
         self._lookup = lookup
-        self._disk = disk
         self._offload = offload
         self._limits = limits
         self._room = room
@@ -93,7 +89,7 @@ class Parts:
     async def _take_verified(self, receiver: Receiver, body: PlainBody, upload: Upload, most: int, checksum: Checksum) -> None:
         """Keep the part if it came whole and hashes to `checksum`, else none of it."""
         part = hashlib.new(checksum.algorithm, usedforsecurity=False)
-        await self._offload.disk(upload.file.begin_part, self._disk)
+        await self._offload.disk(upload.file.begin_part)
         async with contextlib.AsyncExitStack() as otherwise:
             otherwise.push_async_callback(self._offload.disk, upload.file.drop_part)
             ending = await receiver.receive(body, most, part)
@@ -102,4 +98,4 @@ class Parts:
             if part.digest() != checksum.digest:
                 raise HttpRefusal(460, "ChecksumMismatch", "this part arrived damaged; none of it is kept.", "Send it again.")
             otherwise.pop_all()
-            await self._offload.disk(upload.file.keep_part, self._disk)
+            await self._offload.disk(upload.file.keep_part)

@@ -283,6 +283,12 @@ async def test_U16_the_same_key_gives_the_same_upload_and_later_the_same_item(ru
     assert await running.create(other, len(DATA), idempotency_key="outbox-1") != first
 
 
+async def test_U16_a_key_whose_file_is_just_being_sent_whole_is_not_mixed_with_another(running: House, http: aiohttp.ClientSession) -> None:
+    await running.create(http, 10, idempotency_key="k")
+    async with http.put(f"{ITEMS}/clip.mp4", data=b"0123456789", headers={"Idempotency-Key": "k"}) as reply:
+        assert reply.status == 409
+
+
 async def test_U16_a_key_is_for_one_file(running: House, http: aiohttp.ClientSession) -> None:
     await running.create(http, 10, idempotency_key="k")
     headers = TUS | {"Upload-Length": "11", "Upload-Metadata": metadata(filename="clip.mp4", idempotency_key="k")}

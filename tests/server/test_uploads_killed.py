@@ -85,7 +85,7 @@ async def test_U8_U23_a_server_ended_in_the_middle_keeps_every_promise(tmp_path:
     promised: list[int] = [0]
     for _ in range(3):
         sending = asyncio.ensure_future(send_slowly(process, path, promised[-1], promised))
-        await asyncio.sleep(0.12)
+        await stored_reaches(process.data, promised[-1] + 2 * 1024 * 1024)
         assert await process.end(how) < 3.0
         await asyncio.wait({sending})
         assert sending.exception() is None or isinstance(sending.exception(), aiohttp.ClientError)
@@ -108,6 +108,12 @@ async def test_U8_U23_a_server_ended_in_the_middle_keeps_every_promise(tmp_path:
             items = (await reply.json())["items"]
     assert [item["sha512_checksum"] for item in items] == [hashlib.sha512(DATA).hexdigest()]
     await process.end(signal.SIGTERM)
+
+
+async def stored_reaches(data: Path, size: int) -> None:
+    async with asyncio.timeout(30):
+        while next((data / "incoming").glob("*/original.mp4")).stat().st_size < size:
+            await asyncio.sleep(0.001)
 
 
 async def iter_from(start: int) -> Any:
