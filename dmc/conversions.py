@@ -166,7 +166,7 @@ def extension_of(kind: ConversionType, options: Mapping[str, Any]) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`Did you mean 'h265'?`, or an empty string when nothing is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"Did you mean {near[0]!r}?" if near else ""
+    return f"Did you mean {str(near[0])!r}?" if near else ""
 
 
 def guess_media_type(file_name: str | bytes, first_bytes: bytes = b"") -> MediaType | None:

@@ -55,6 +55,7 @@ class Control:
         self._state = data / "broker.json"
         self._epoch = data / "broker.epoch"
         self._lock = ProcessLock(data / "broker.lock", timeout_s=lock_wait_s)
+        self._is_held = False
         self._last_beat: tuple[float, Mode] | None = None
 
     def hold(self) -> None:
@@ -65,10 +66,13 @@ class Control:
             beat = self.last_beat()
             who = f"process {beat.pid}" if beat else "another process"
             raise Locked(f"{who} is the broker of this data folder.", "Stop it first, or let it do the work.") from problem
+        self._is_held = True
 
     def release(self) -> None:
-        """Let another broker begin."""
-        self._lock.release()
+        """Let another broker begin; does nothing if this is none."""
+        if self._is_held:
+            self._is_held = False
+            self._lock.release()
 
     def mode(self) -> Mode:
         """The mode that was asked for last; run if none was."""

@@ -29,6 +29,8 @@ class SimDisk(MemoryDisk):
         self.on_step: Callable[[], None] = lambda: None
         self.fault: Callable[[str, Path], OSError | None] = lambda verb, path: None
         self.steps = 0
+        self.lies: set[int] = set()
+        """Files of which a sync has failed: the kernel marked their pages clean, so later syncs succeed and keep nothing."""
 
     # --- What a process does ---------------------------------------------------------------------------------------
 
@@ -47,6 +49,8 @@ class SimDisk(MemoryDisk):
 
     def write(self, path: Path, data: bytes) -> None:
         self._may_fail("write", path)
+        if (found := self._find(path)) is not None:
+            self.lies.discard(found)
         if self.fault("short-write", path):
             super().write(path, data[: len(data) // 2])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -65,8 +69,11 @@ class SimDisk(MemoryDisk):
 
     def sync_file(self, path: Path) -> None:
         number = self._file(path)
-        self._may_fail("sync", path)
-        if self.safe_files.get(number) != self.files[number]:
+        problem = self.fault("sync", path)
+        if problem is not None:
+            self.lies.add(number)
+            raise problem
+        if self.safe_files.get(number) != self.files[number] and number not in self.lies:
             self.safe_files[number] = self.files[number]
             self._stepped()
 
@@ -119,6 +126,7 @@ class SimDisk(MemoryDisk):
         copy = SimDisk()
         copy.files, copy.folders = dict(self.files), {number: dict(names) for number, names in self.folders.items()}
         copy.safe_files, copy.safe_folders = dict(self.safe_files), {n: dict(names) for n, names in self.safe_folders.items()}
+        copy.lies = set(self.lies)
         copy.pending, copy._numbers, copy._ticks = list(self.pending), _count_from(self), _count_from(self)
         return copy
 

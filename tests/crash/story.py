@@ -21,6 +21,7 @@ from dmc.broker.threads import ThreadIndex
 from dmc.broker.wishes import acknowledge, wish
 from dmc.clock import ManualClock
 from dmc.conversions import MediaType
+from dmc.errors import DiskFault
 from dmc.files import Disk
 from dmc.items import Item, ItemIds, Status, Wish
 from dmc.jobs import ErrorNote, ResultFacts
@@ -81,6 +82,8 @@ class Witness:
                 noted.deleting.add(op.item_id)
         try:
             seq = self._ledger.change(ops, guard)
+        except DiskFault:
+            raise  # Whether the change will be there is unknown: it stays asked for.
         except Exception:
             for op in ops:
                 noted.asked[op.item_id] = noted.asked.get(op.item_id, ())[:-1]

@@ -1,0 +1,62 @@
+"""What to do next: each case of decide.py, and the order of claims."""
+
+import pytest
+
+from dmc.broker.control import Mode
+from dmc.broker.decide import Action, Standing, decide
+from dmc.items import Status, Wish
+
+
+def decided(*standings: Standing, running=(), resting=(), free_slots=2, mode=Mode.RUN, has_room=True) -> list[Action]:
+    return decide(standings, running=set(running), resting=set(resting), free_slots=free_slots, mode=mode, has_room=has_room)
+
+
+def one(status: Status, wish: Wish | None = None, *, name: str = "a", priority: int = 0) -> Standing:
+    return Standing(name, status, priority, wish)
+
+
+@pytest.mark.parametrize(
+    ("standing", "running", "mode", "verb"),
+    [
+        (one(Status.FINISHED_SUCCESSFUL, Wish.DELETE), False, Mode.RUN, "remove"),
+        (one(Status.FINISHED_WITH_ERRORS, Wish.DELETE), False, Mode.PAUSE, "remove"),
+        (one(Status.FINISHED_WITH_ERRORS, Wish.RETRY), False, Mode.DRAIN, "retry"),
+        (one(Status.TO_DO, Wish.CANCEL), False, Mode.PAUSE, "cancel"),
+        (one(Status.IN_PROGRESS, Wish.CANCEL), True, Mode.RUN, "kill"),
+        (one(Status.IN_PROGRESS), True, Mode.PAUSE, "kill"),
+        (one(Status.IN_PROGRESS), False, Mode.RUN, "put-back"),
+        (one(Status.IN_PROGRESS), False, Mode.PAUSE, "put-back"),
+        (one(Status.TO_DO), False, Mode.RUN, "claim"),
+        (one(Status.TO_DO), False, Mode.PAUSE, None),
+        (one(Status.TO_DO), False, Mode.DRAIN, None),
+        (one(Status.IN_PROGRESS), True, Mode.RUN, None),
+        (one(Status.IN_PROGRESS), True, Mode.DRAIN, None),
+        (one(Status.FINISHED_SUCCESSFUL), False, Mode.RUN, None),
+    ],
+)
+def test_each_case(standing, running, mode, verb):
+    actions = decided(standing, running=["a"] if running else [], mode=mode)
+    assert actions == ([] if verb is None else [Action(verb, "a")])
+
+
+def test_claims_go_by_priority_and_then_by_age():
+    waiting = [one(Status.TO_DO, name="b"), one(Status.TO_DO, name="a"), one(Status.TO_DO, name="c", priority=1)]
+    assert [action.item_id for action in decided(*waiting)] == ["c", "a"]
+    assert [action.item_id for action in decided(*waiting, free_slots=9)] == ["c", "a", "b"]
+    assert decided(*waiting, free_slots=0) == []
+
+
+def test_what_rests_is_left_alone_and_others_take_its_place():
+    waiting = [one(Status.TO_DO, name="a"), one(Status.TO_DO, name="b")]
+    assert decided(*waiting, resting=["a"], free_slots=1) == [Action("claim", "b")]
+
+
+def test_without_room_nothing_begins_but_everything_else_goes_on():
+    actions = decided(one(Status.TO_DO, name="a"), one(Status.TO_DO, Wish.CANCEL, name="b"), has_room=False)
+    assert actions == [Action("cancel", "b")]
+
+
+def test_finished_items_without_a_wish_do_not_matter():
+    assert not one(Status.FINISHED_SUCCESSFUL).matters
+    assert one(Status.FINISHED_SUCCESSFUL, Wish.DELETE).matters
+    assert one(Status.TO_DO).matters
