@@ -137,15 +137,14 @@ class Feed:
         return self._ring[0].number if self._ring else self._number + 1
 
     def _select(self, client_id: str | None) -> tuple[list[Item], bool]:
-        live = [
-            item for status in (Status.IN_PROGRESS, Status.TO_DO) for item in self._ledger.select(status, client_id, limit=SNAPSHOT_LIVE)
-        ]
-        done, more = [], False
+        working = self._ledger.select(Status.IN_PROGRESS, client_id, limit=SNAPSHOT_LIVE)
+        waiting = self._ledger.select(Status.TO_DO, client_id, limit=SNAPSHOT_LIVE)
+        done, more = [], len(waiting) == SNAPSHOT_LIVE
         for status in (Status.FINISHED_SUCCESSFUL, Status.FINISHED_WITH_ERRORS):
             newest, cut = self._newest(status, client_id)
             done += newest
             more = more or cut
-        return sorted(live + done, key=lambda item: item.item_id), more
+        return sorted(working + waiting + done, key=lambda item: item.item_id), more
 
     def _newest(self, status: Status, client_id: str | None) -> tuple[list[Item], bool]:
         newest: deque[Item] = deque(maxlen=SNAPSHOT_FINISHED)
@@ -182,10 +181,13 @@ class Feed:
         if changes is None:
             # The ledger cannot say what happened since; nobody can be told exactly, so everybody begins anew.
             self._ring.clear()
+            self._number += 1  # So that who was away meanwhile, and knows the last number, begins anew as well.
             for subscriber in self._subscribers:
                 subscriber.lost = True
                 subscriber.clear()
             return
+        # All views of one look together: each place in the queue is then worked out once.
+        views = iter(await self._offload.quick(self._views.many, [change.item for change in changes if change.item is not None]))
         for change in changes:
             if change.item is None:
                 owner = self._owners.pop(change.item_id, None)
@@ -193,8 +195,7 @@ class Feed:
                     self._emit("gone", owner, {"item_id": change.item_id})
                 continue
             self._owners[change.item_id] = change.item.client_id
-            view = await self._offload.quick(self._views.one, change.item)
-            self._emit("item", change.item.client_id, view.model_dump(mode="json"))
+            self._emit("item", change.item.client_id, next(views).model_dump(mode="json"))
 
     def _tell_progress(self, progress: dict[str, Progress]) -> None:
         for item_id, now in progress.items():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import unittest.mock
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -129,6 +130,20 @@ async def test_streams_end_first_when_the_server_stops(running: House, http: aio
         assert asyncio.get_running_loop().time() - began < 3
         assert (await stream.next())[0] == "resync"
         assert (await stream.next())[0] == "end"
+
+
+async def test_who_was_away_while_the_ledger_could_not_tell_begins_anew(running: House, http: aiohttp.ClientSession) -> None:
+    async with listening(http) as stream:
+        await stream.until("snapshot")
+        await running.upload(http, b"1")
+        await stream.until("item")
+        seen = stream.last_id
+    with unittest.mock.patch.object(running.ledger, "changes_since", return_value=None):
+        async with listening(http, seen) as stream:
+            await running.upload(http, b"2")
+            assert await stream.until("resync") == {}
+    async with listening(http, seen) as stream:
+        assert (await stream.next())[0] == "snapshot"
 
 
 def test_who_is_too_far_behind_is_not_buffered() -> None:
