@@ -89,9 +89,8 @@ def _explained(problem: Exception, container: Container) -> Exception:
         return TooLarge("encoding needs more memory than the limits allow.", "Raise the limit of memory, or ask for a smaller height.")
     if isinstance(problem, OSError) and problem.errno in _NO_ROOM:
         return DiskFull("writing the result: the disk is full, or the result is larger than the limits allow.", "Free some space.")
-    return Unsupported(
-        f"{container.title} refuses what the source holds: {reason_of(problem)}.", "Choose another conversion type or container."
-    )
+    who = "the encoder" if "avcodec_open2" in str(problem) else container.title
+    return Unsupported(f"{who} refuses what the source holds: {reason_of(problem)}.", "Choose another conversion type or container.")
 
 
 class _Run:
