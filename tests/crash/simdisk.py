@@ -82,6 +82,10 @@ class SimDisk(MemoryDisk):
         self._may_fail("sync", path)
         self._settle([any(folder == number for folder, _, _ in names) for names in self.pending])
 
+    def truncate(self, path: Path, size: int) -> None:
+        self._may_fail("truncate", path)
+        super().truncate(path, size)
+
     def rename(self, source: Path, target: Path) -> None:
         self._may_fail("rename", target)
         super().rename(source, target)

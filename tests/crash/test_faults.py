@@ -40,12 +40,14 @@ class FullFor:
 
 
 class SyncFailsAt:
-    """Lets one sync fail, by its number."""
+    """Lets one sync fail, by its number; from then on nothing can be taken back by cutting a file either."""
 
     def __init__(self, number: int) -> None:
         self.number, self.asked = number, 0
 
     def __call__(self, verb: str, path: Path) -> OSError | None:
+        if verb == "truncate" and self.asked >= self.number:
+            return OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         if verb != "sync":
             return None
         self.asked += 1
@@ -147,8 +149,9 @@ def start_and_cut_the_power(data: Path, disk: SimDisk, promises: Promises) -> No
 
     known = promises.copy()
     started = moments(disk, known, start)[-1]
-    _, image = next(started.disk.after_power_cuts())
-    judge(data, image, started.promises)
+    for how, image in started.disk.after_power_cuts():
+        with told(f"started anew, {how}"):
+            judge(data, image, started.promises, to_the_end=False)
 
 
 def test_believing_pages_that_a_failed_sync_marked_clean_would_be_noticed(tmp_path, monkeypatch):
