@@ -250,7 +250,7 @@ _SECTION = re.compile(rb'^"([^"\\]+)":\{$', re.MULTILINE)
 def _decode_own(data: bytes, sections: Sequence[str]) -> Snapshot | None:
     header = _HEADER.match(data)
     if header is None:
-        return None
+        return _decode_any(data, sections)  # Valid, but from another hand.
     heads = [*_SECTION.finditer(data)]
     entries: dict[str, Entry] = {}
     for number, head in enumerate(heads):

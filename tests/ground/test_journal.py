@@ -251,6 +251,15 @@ def test_a_snapshot_alone_is_a_whole_document(tmp_path):
     assert (again.ids(), again.seq, again.verify()) == (["a", "b"], 2, [])
 
 
+def test_a_snapshot_from_another_hand_is_taken_if_it_is_alone(tmp_path):
+    (tmp_path / "index.json").write_text(json.dumps({"schema": 1, "waiting": {"a": {"colour": "blue", "version": 4}}}))
+    for _ in range(3):
+        document = opened(tmp_path)
+        assert (document.ids("waiting"), document.get("a").version, document.verify()) == (["a"], 4, [])
+    document.commit([Edit("a", 4, "done", record(5))])
+    assert opened(tmp_path).ids("done") == ["a"]
+
+
 def test_a_snapshot_edited_by_hand_gives_way_to_the_journal_and_is_kept(tmp_path):
     document = opened(tmp_path, folding=ALWAYS)
     document.commit([new("a")])

@@ -1,0 +1,203 @@
+"""What one change of the ledger costs, by number of items: the JSON ledger with its journal against rewriting the whole file.
+
+    python bench/ledger.py [--items 1000,10000,100000] [--folder FOLDER]
+
+Times of a change are medians of many, with folding off; "own" leaves the time inside fsync out. `rewrite` does what a naive ledger does:
+the whole file to a temporary name, fsync, rename, fsync of the folder.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dmc.broker.ledger import Ledger, Put
+from dmc.broker.ledger_json import LedgerJson
+from dmc.conversions import MediaType
+from dmc.files import RealDisk, write_durably
+from dmc.items import Item, ItemIds, Outcome, Status
+from dmc.jobs import ResultFacts
+from dmc.journal import NEVER
+
+CHANGES = 300
+BATCH = 1000
+
+
+class TimedDisk(RealDisk):
+    """Counts syncs and the seconds spent in them."""
+
+    def __init__(self) -> None:
+        self.syncs = 0
+        self.sync_s = 0.0
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.sync_s += time.perf_counter() - started
+        self.syncs += 1
+
+    def append_synced(self, path: Path, data: bytes) -> None:
+        with path.open("ab", buffering=0) as file:
+            file.write(data)
+        self.sync_file(path)
+
+    def sync_file(self, path: Path) -> None:
+        with self._timed():
+            super().sync_file(path)
+
+    def sync_folder(self, path: Path) -> None:
+        with self._timed():
+            super().sync_folder(path)
+
+
+def finished_item(item_id: str, number: int) -> Item:
+    """A record as most are: finished, with a result."""
+    return Item(
+        item_id=item_id,
+        version=3,
+        status=Status.FINISHED_SUCCESSFUL,
+        created_at="2026-01-01T00:00:00.000000Z",
+        client_id=f"client-{number % 7}",
+        conversion_type="h265",
+        original_file_name=f"IMG_{number:06}.MOV",
+        current_file_name="original.mov",
+        file_size=123_456_789,
+        sha512_checksum=f"{number:0128x}",
+        media_type=MediaType.VIDEO,
+        outcome=Outcome.CONVERTED,
+        result=ResultFacts(file_name="result.mkv", file_size=45_678_901, sha512_checksum=f"{number + 1:0128x}"),
+        started_at="2026-01-01T00:00:01.000000Z",
+        finished_at="2026-01-01T00:10:00.000000Z",
+        acknowledged_at="2026-01-01T00:11:00.000000Z",
+    )
+
+
+def fill(folder: Path, items: int) -> None:
+    """Write an index of so many finished items, as a fold would leave it."""
+    ids = ItemIds()
+    records = {}
+    for number in range(items):
+        item = finished_item(ids.next(), number)
+        records[item.item_id] = item.model_dump(mode="json", exclude_none=True)
+    document = {"schema": 1, "seq": items, **{status.value: {} for status in Status}}
+    document[Status.FINISHED_SUCCESSFUL.value] = records
+    (folder / "index.json").write_text(json.dumps(document))
+    with_journal = LedgerJson.open(folder, RealDisk())
+    with_journal.change(
+        [Put(finished_item(ids.next(), items).model_copy(update={"version": 1, "status": Status.TO_DO, "result": None}), 0)]
+    )
+    with_journal.checkpoint()
+
+
+def timed_changes(ledger: Ledger, disk: TimedDisk) -> tuple[float, float, float]:
+    """Median milliseconds of a change, of its own share, and syncs per change: additions and claims in turn."""
+    whole, own, ids = [], [], ItemIds(ledger.newest_id())
+    before = disk.syncs
+    for number in range(CHANGES // 2):
+        item = finished_item(ids.next(), number).model_copy(update={"status": Status.TO_DO, "version": 1, "result": None, "outcome": None})
+        for op in (Put(item, 0), Put(item.changed(status=Status.IN_PROGRESS), 1)):
+            started, synced = time.perf_counter(), disk.sync_s
+            ledger.change([op])
+            took = time.perf_counter() - started
+            whole.append(took)
+            own.append(took - (disk.sync_s - synced))
+    return statistics.median(whole) * 1e3, statistics.median(own) * 1e3, (disk.syncs - before) / len(whole)
+
+
+def timed_rewrites(folder: Path, times: int) -> float:
+    """Median milliseconds of rewriting the whole index."""
+    path, disk, took = folder / "naive.json", RealDisk(), []
+    document = json.loads((folder / "index.json").read_text())
+    for number in range(times):
+        document["seq"] = number
+        started = time.perf_counter()
+        write_durably(disk, path, json.dumps(document).encode())
+        took.append(time.perf_counter() - started)
+    return statistics.median(took) * 1e3
+
+
+def timed(do: Callable[[], object]) -> float:
+    """Milliseconds of one call."""
+    started = time.perf_counter()
+    do()
+    return (time.perf_counter() - started) * 1e3
+
+
+OPENING = """
+import re, sys, time
+from pathlib import Path
+from dmc.broker.ledger_json import LedgerJson
+from dmc.files import RealDisk
+
+def anonymous_kib():
+    return int(re.search(r"RssAnon:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+
+before = anonymous_kib()
+started = time.perf_counter()
+ledger = LedgerJson.open(Path(sys.argv[1]), RealDisk())
+print((time.perf_counter() - started) * 1e3, (anonymous_kib() - before) / 1024)
+"""
+
+
+def opening(folder: Path) -> tuple[float, float]:
+    """Milliseconds to open the ledger in a fresh process, and the MiB of anonymous memory it takes."""
+    said = subprocess.run([sys.executable, "-c", OPENING, str(folder)], capture_output=True, text=True, check=True)
+    took, grown = said.stdout.split()
+    return float(took), float(grown)
+
+
+def measure(folder: Path, items: int) -> dict[str, float]:
+    """One row of the table."""
+    fill(folder, items)
+    open_ms, open_mb = opening(folder)
+    disk = TimedDisk()
+    ledger = LedgerJson.open(folder, disk, folding=NEVER)
+    change_ms, own_ms, syncs = timed_changes(ledger, disk)
+    ids = ItemIds(ledger.newest_id())
+    new = [finished_item(ids.next(), n).model_copy(update={"status": Status.TO_DO, "version": 1}) for n in range(BATCH)]
+    before = disk.syncs
+    batch_ms = timed(lambda: ledger.change([Put(item, 0) for item in new]))
+    batch_syncs = disk.syncs - before
+    fold_ms = timed(ledger.checkpoint)
+    page_ms = timed(lambda: ledger.select(limit=200))
+    rewrite_ms = timed_rewrites(folder, 5 if items > 20_000 else 30)
+    return {
+        "items": items,
+        "change ms": change_ms,
+        "own ms": own_ms,
+        "syncs": syncs,
+        "rewrite ms": rewrite_ms,
+        "batch of 1000 ms": batch_ms,
+        "its syncs": batch_syncs,
+        "open ms": open_ms,
+        "open MiB": open_mb,
+        "fold ms": fold_ms,
+        "first page ms": page_ms,
+    }
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--items", default="1000,10000,100000")
+    arguments.add_argument("--folder", type=Path, default=None, help="where to write; default: a temporary folder")
+    chosen = arguments.parse_args()
+    rows = []
+    for items in map(int, chosen.items.split(",")):
+        with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+            rows.append(measure(Path(folder), items))
+    print("| " + " | ".join(rows[0]) + " |")
+    print("|" + "---:|" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(f"{value:.0f}" if value == int(value) else f"{value:.2f}" for value in row.values()) + " |")
+    print(f"\nchange, {rows[-1]['items']} against {rows[0]['items']} items: x{rows[-1]['own ms'] / rows[0]['own ms']:.2f} of its own cost")
+
+
+if __name__ == "__main__":
+    main()
