@@ -81,7 +81,8 @@ class Root:
 
     def is_there(self) -> bool:
         """Whether a file that is missing below this root is really gone, rather than the whole root."""
-        return root_state(self.observed.path) is RootState.PRESENT
+        self._look()
+        return self.state is RootState.PRESENT
 
     def _look(self) -> None:
         state = root_state(self.observed.path)
@@ -102,6 +103,11 @@ class Roots:
 
     def by_key(self, key: str | None) -> Root | None:
         return self._by_key.get(key or "")
+
+    def is_away(self, key: str | None) -> bool:
+        """Whether the observed folder `key` is away or empty."""
+        root = self._by_key.get(key or "")
+        return root is not None and not root.is_there()
 
     def observed(self) -> dict[str, ObservedPath]:
         return {root.key: root.observed for root in self.all}

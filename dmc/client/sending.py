@@ -25,16 +25,29 @@ from dmc.protocol import CheckAnswer, CheckEntry, ItemView
 CHECK_AT_ONCE = 100
 """Records asked about in one request; they are out of every other server's reach meanwhile."""
 
-
 SMALL = 8 * 1024 * 1024
 """Bytes of a file whose upload's address is not worth a durable step of its own."""
 
+AWAY_S = 60.0
+"""Seconds until files of a folder that is away are thought of again."""
+
 
 class Sending:
-    """The way of records to one server. `sent` counts bytes per record while they go; `look_again` is told of files to look at anew."""
+    """The way of records to one server. `sent` counts bytes per record while they go.
+
+    `look_again` is told of files to look at anew, `fresh` when the server has got something; `is_away` says whether a record's folder is.
+    """
 
     def __init__(
-        self, link: Link, catalog: Catalog, crew: Crew, clock: Clock, *, look_again: Callable[[str], None], fresh: Callable[[], None]
+        self,
+        link: Link,
+        catalog: Catalog,
+        crew: Crew,
+        clock: Clock,
+        *,
+        look_again: Callable[[str], None],
+        fresh: Callable[[], None],
+        is_away: Callable[[str | None], bool],
     ) -> None:
         self.sent: dict[str, int] = {}
         self._link = link
@@ -44,6 +57,7 @@ class Sending:
         self._clock = clock
         self._look_again = look_again
         self._fresh = fresh
+        self._is_away = is_away
         self._urls: dict[str, str] = {}
         self._wanted: deque[str] = deque()
         self._checking = False
@@ -115,6 +129,10 @@ class Sending:
     # --- Sending ---------------------------------------------------------------------------------------------------
 
     def _send(self, record_id: str) -> None:
+        known = self._catalog.get(record_id)
+        if known is not None and self._is_away(known.root):
+            self._queues.put_off(record_id, self._clock.monotonic(), self._link.draw, AWAY_S)
+            return
         record = self._catalog.update(record_id, self._as_uploading)
         if record is None:
             self._queues.return_unharmed(record_id)
@@ -211,12 +229,13 @@ def _job(
     transport: Transport, record: OutboxRecord, crew: Crew, on_url: Callable[[str], None], on_bytes: Callable[[int], None]
 ) -> ItemView:
     """Send the file of `record`, if it is still the one that was hashed. Runs in a worker thread."""
-    try:
-        there = signature_of(os.lstat(record.path))
-    except OSError as problem:
-        raise SourceChanged(f"the file cannot be found any more: {problem.strerror}.") from None
-    if there is None or not there.same_content(record.signature):
-        raise SourceChanged("the file is not the one that was hashed.")
+    reason = _change_of(record)
+    if reason is not None:
+        # An earlier try may have come through although its answer did not.
+        (answer,) = transport.check([_entry(record)])
+        if answer.item is not None:
+            return answer.item
+        raise SourceChanged(reason)
     parcel = Parcel(
         path=record.path,
         label=record.label,
@@ -230,3 +249,13 @@ def _job(
     return transport.send(
         parcel, lambda url: crew.post(partial(on_url, url)), lambda count: crew.post(partial(on_bytes, count)), crew.stopping
     )
+
+
+def _change_of(record: OutboxRecord) -> str | None:
+    """Why the file of `record` is not the one that was hashed; None if it is."""
+    try:
+        there = signature_of(os.lstat(record.path))
+    except OSError as problem:
+        return f"the file cannot be found any more: {problem.strerror}."
+    same = there is not None and there.same_content(record.signature)
+    return None if same else "the file is not the one that was hashed."

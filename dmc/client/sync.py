@@ -136,7 +136,8 @@ class Sync:
         asking = Asking(link, self.catalog, self._crew, self._clock)
         roots, name = self._roots.observed(), self._client_name
         homing = Homing(link, self.catalog, self._crew, self._clock, disk=self._disk, roots=roots, client=name)
-        sending = Sending(link, self.catalog, self._crew, self._clock, look_again=self._look_again, fresh=asking.fresh)
+        away = self._roots.is_away
+        sending = Sending(link, self.catalog, self._crew, self._clock, look_again=self._look_again, fresh=asking.fresh, is_away=away)
         return Lane(link, sending, asking, homing)
 
     # --- One step --------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ should or watches a folder that was replaced, and lets the root be walked then. 
 import logging
 import os
 import random
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,6 +64,8 @@ class Watcher:
         self._ears = [Ear(root, hints) for root in roots if not root.polled]
         self._trouble = Trouble([ear.root.key for ear in self._ears], hints)
         logging.getLogger("watchdog").addHandler(self._trouble)
+        # It says so when a fresh folder is listened to twice, which is harmless; where warnings are errors its thread would end.
+        warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
         self.tend()
 
     def tend(self) -> None:

@@ -404,6 +404,28 @@ def test_a_file_deleted_before_it_was_sent_is_forgotten(world: World) -> None:
     assert world.server.items == {}
 
 
+def test_a_file_deleted_after_an_upload_whose_answer_was_lost_still_comes_home(world: World) -> None:
+    path = world.drop("clip.mp4")
+    world.server.lose_answers = 2  # That of the creation, and that of the end.
+    world.run(60, converting=False, until=lambda: bool(world.server.items))
+    path.unlink()
+    world.drop("other.txt")
+    world.run(120, until=world.all_done)
+    assert results(world) == {"clip.mkv": RESULT + b"moving pictures"}
+
+
+def test_C6_a_folder_that_is_away_costs_no_durable_steps(world: World) -> None:
+    world.server.down = True
+    world.drop("clip.mp4")
+    world.run(until=lambda: bool(world.stored))
+    world.folder.rename(world.home / "unmounted")
+    world.server.down = False
+    live_longer(world)
+    version = world.records()[0].version
+    live_longer(world, 3600)
+    assert world.records()[0].version == version
+
+
 def test_C6_nothing_is_inferred_from_a_root_that_is_away_or_empty(world: World) -> None:
     world.server.down = True
     world.drop("clip.mp4")
