@@ -124,11 +124,18 @@ class Calls:
         return f"{self._prefix}{path}"
 
     def path_of(self, location: str) -> str:
-        """The path of a Location that the server gave, below the base; one that leads to another server is refused."""
-        target = URL(location, encoded=True)
-        if target.absolute and target.origin() != self._base.origin():
-            raise not_ours(f"it points to {target.host}")
-        return target.raw_path.removeprefix(self._base.raw_path.rstrip("/"))
+        """The path of a Location that the server gave, below the base.
+
+        Scheme and host in it are ignored: behind a proxy they may be the server's inner ones, and no request ever goes anywhere but to
+        the base.
+        """
+        try:
+            path = URL(location, encoded=True).raw_path
+        except ValueError:
+            raise not_ours("a new upload has no address") from None
+        if not path.startswith("/"):
+            raise not_ours("a new upload has no address")
+        return path.removeprefix(self._base.raw_path.rstrip("/"))
 
     async def call(
         self,

@@ -1,5 +1,7 @@
 """What tus answers say: header fields of open uploads and of those that became items, and refusals in words."""
 
+import ipaddress
+import re
 from datetime import datetime
 
 from aiohttp import web
@@ -13,15 +15,29 @@ from dmc.server.replies import HttpRefusal
 from dmc.server.tus_headers import format_metadata
 from dmc.server.upload import Upload
 
+_HOST = re.compile(r"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+
 
 def location_of(request: web.Request, item_id: str) -> str:
-    """The address of an upload as the client sees the server, through a proxy that says what it hides.
+    """The address of an upload as the client sees the server. A proxy on this machine is believed when it says what it hides.
 
     Absolute, since some tus clients append a path to the address they asked instead of resolving it.
     """
-    scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
-    host = request.headers.get("X-Forwarded-Host", request.host)
-    return f"{scheme if scheme in ('http', 'https') else request.scheme}://{host}{UPLOADS}/{item_id}"
+    scheme, host = request.scheme, request.host
+    if _is_this_machine(request.remote):
+        told = request.headers.get("X-Forwarded-Proto", "").lower()
+        scheme = told if told in ("http", "https") else scheme
+        outer = request.headers.get("X-Forwarded-Host", "")
+        host = outer if _HOST.fullmatch(outer) else host
+    path = f"{UPLOADS}/{item_id}"
+    return f"{scheme}://{host}{path}" if _HOST.fullmatch(host) else path
+
+
+def _is_this_machine(address: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(address or "").is_loopback
+    except ValueError:
+        return False
 
 
 def answer_open(request: web.Request, upload: Upload, status: int, expires_at: datetime) -> web.Response:

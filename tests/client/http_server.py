@@ -22,6 +22,9 @@ from dmc.protocol import CHECK, ITEM_HEADER, ITEMS, SERVER, UPLOADS, CheckReply,
 ETAG = '"the result"'
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+INNER_ORIGIN = "http://inner.example:1"
+"""What the server takes itself for, as one does behind a proxy."""
+
 
 class HttpServer:
     """Runs in a thread of its own; `url` is its address."""
@@ -192,7 +195,7 @@ def _json(model: object) -> web.Response:
 
 
 def _stand(upload: Upload | ItemView, status: int) -> web.Response:
-    headers = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store", "Location": f"{UPLOADS}/{upload.item_id}"}
+    headers = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store", "Location": f"{INNER_ORIGIN}{UPLOADS}/{upload.item_id}"}
     if isinstance(upload, ItemView):
         headers |= {"Upload-Offset": str(upload.file_size), ITEM_HEADER: upload.item_id}
     else:

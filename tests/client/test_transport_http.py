@@ -145,11 +145,15 @@ def test_a_small_upload_cut_at_every_byte_arrives_once_and_whole(http: HttpServe
         assert http.server.received == len(content)
 
 
-def test_an_upload_url_that_leads_to_another_server_is_refused(http: HttpServer, transport: HttpTransport) -> None:
-    with pytest.raises(ServerUnreachable, match="points to"):
-        transport._calls.path_of("http://elsewhere.example/api/v1/uploads/1")
-    assert transport._calls.path_of("/api/v1/uploads/1") == "/api/v1/uploads/1"
-    assert transport._calls.path_of(f"{http.url}/api/v1/uploads/1") == "/api/v1/uploads/1"
+@pytest.mark.parametrize("origin", ["", "http://elsewhere.example", "https://127.0.0.1:1", "//elsewhere.example", "http://[::1]:9"])
+def test_only_the_path_of_a_location_counts_whatever_host_it_names(http: HttpServer, transport: HttpTransport, origin: str) -> None:
+    assert transport._calls.path_of(f"{origin}/api/v1/uploads/1") == "/api/v1/uploads/1"
+
+
+@pytest.mark.parametrize("location", ["http://[half", "uploads/1"])
+def test_a_location_without_a_path_is_refused(http: HttpServer, transport: HttpTransport, location: str) -> None:
+    with pytest.raises(ServerUnreachable, match="no address"):
+        transport._calls.path_of(location)
 
 
 def test_a_base_address_with_a_path_is_kept(http: HttpServer) -> None:
