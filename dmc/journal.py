@@ -8,7 +8,7 @@ must not be acted upon while a power cut could still take it back.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +16,9 @@ from typing import Self
 
 from dmc.errors import Conflict
 from dmc.files import Disk, SyncFailed
-from dmc.journal_files import Damage, JournalFiles, Step
+from dmc.journal_files import JournalFiles
 from dmc.journal_lines import Edit, Entry, check_id, encode_change, encode_record, version_of
+from dmc.journal_load import Damage, Step
 from dmc.journal_reader import Reader
 from dmc.locks import ProcessLock
 from dmc.log import Log
@@ -52,6 +53,7 @@ class Document(Reader):
 
     def __init__(self, files: JournalFiles, disk: Disk, lock: ProcessLock, folding: Folding) -> None:
         super().__init__(files, disk)
+        self._files: JournalFiles = files
         self._lock = lock
         self._folding = folding
         self._fold_s = 0.0
@@ -69,16 +71,20 @@ class Document(Reader):
         folding: Folding | None = None,
         steps: Mapping[int, Step] | None = None,
         reserve_bytes: int = 1024 * 1024,
+        unread: bool = False,
     ) -> Self:
         """Open or make the document at `path` (ends in .json).
 
         `recover` is for the long-running owner: it takes the lock and puts what a dead process left onto new blocks. Without it
         no lock is taken, nothing is written, and the document may be changed all the same. `steps[n]` makes a record of schema n + 1.
+        `unread`: do not even look into the files; only `begin_anew` makes sense then.
         Raises Locked, TornLedger, Refused (written by a newer version), DiskFull, DiskFault.
         """
         files = JournalFiles(disk, path, sections, schema, steps or {}, reserve_bytes=reserve_bytes)
         hint = "A dmc that works on it does so for longer than it should, or hangs."
         self = cls(files, disk, ProcessLock(files.lock, timeout_s=lock_timeout_s, holder_hint=hint), folding or Folding())
+        if unread:
+            return self
         if recover:
             with self._exclusive("recovering the index"):
                 self._recover()
@@ -186,6 +192,17 @@ class Document(Reader):
             loaded = self._files.renew(loaded)
         self._files.fill_reserve()
         self._take(loaded, self._tail.look())
+
+    def begin_anew(self, records: Iterable[tuple[str, str, bytes]]) -> int:
+        """Let these (id, section, record) be the whole document, whatever it held; copies of the files are kept beside them."""
+        entries = {}
+        for key, section, raw in records:
+            check_id(key)
+            entries[key] = Entry(section, version_of(raw), raw)
+        with self._exclusive("writing the index anew"):
+            seq = max(self.seq, self._files.newest_seq()) + 1
+            self._take(self._files.begin_anew(entries, seq), self._tail.look())
+            return seq
 
     def verify(self) -> list[Damage]:
         """Read the files anew and compare them with each other and with what this process holds."""

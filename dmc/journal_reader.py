@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from dmc.errors import DiskFault
 from dmc.files import Disk, SyncFailed, translate
-from dmc.journal_files import JournalFiles, Loaded
 from dmc.journal_lines import Entry
+from dmc.journal_load import JournalSource, Loaded
 from dmc.journal_table import Table
 from dmc.journal_tail import Stamp, Tail
 
@@ -24,7 +24,7 @@ _LOOK_EVERY_S = 0.25
 class Reader:
     """See the top of this file. All methods may be called from any thread."""
 
-    def __init__(self, files: JournalFiles, disk: Disk) -> None:
+    def __init__(self, files: JournalSource, disk: Disk) -> None:
         self._files = files
         self._table = Table()
         self._tail = Tail(disk, files)

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from dmc.files import Disk, SyncFailed
-from dmc.journal_files import JournalFiles, Loaded, crc_of_line
 from dmc.journal_lines import Line, scan
+from dmc.journal_load import JournalSource, Loaded, crc_of_line
 
 Stamp = tuple[int, int, int]
 
@@ -18,7 +18,7 @@ Stamp = tuple[int, int, int]
 class Tail:
     """Where this process stands in the journal of `files`. Raises OSErrors as the disk does."""
 
-    def __init__(self, disk: Disk, files: JournalFiles) -> None:
+    def __init__(self, disk: Disk, files: JournalSource) -> None:
         self._disk = disk
         self._files = files
         self._line = b""

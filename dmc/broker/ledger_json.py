@@ -9,10 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
+from pydantic import ValidationError
+
 from dmc.broker.ledger import Change, Finding, Guard, LedgerReport, Op, Put, check_op
+from dmc.errors import Refused
 from dmc.files import Disk
 from dmc.items import Item, Status
 from dmc.journal import Document, Edit, Entry, Folding
+from dmc.journal_lines import decode_snapshot
 
 INDEX_FILE = "index.json"
 SCHEMA = 1
@@ -51,6 +55,27 @@ class LedgerJson:
             reserve_bytes=reserve_bytes,
         )
         return cls(document)
+
+    @staticmethod
+    def write_anew(data: Path, disk: Disk, items: Iterable[Item]) -> int:
+        """Let `items` be the whole ledger of a data folder, whatever its index says; copies of that are kept. Returns the seq."""
+        document = Document.open(data / INDEX_FILE, sections=_SECTIONS, disk=disk, schema=SCHEMA, unread=True)
+        return document.begin_anew((item.item_id, item.status.value, raw_of(item)) for item in items)
+
+    @staticmethod
+    def read_odd(content: bytes) -> list[Item]:
+        """The items in an index that a person edited or restored; raises Refused if it cannot be one."""
+        snapshot = decode_snapshot(content, _SECTIONS, trusted=False)
+        if snapshot is None or snapshot.schema != SCHEMA:
+            raise Refused("this file is no index of this version of dmc.", 'It should be JSON like {"schema": 1, "to_do": {…}, …}.')
+        try:
+            items = [item_of(entry) for entry in snapshot.entries.values()]
+        except ValidationError as problem:
+            raise Refused(f"this index holds a record that is no item: {problem.errors()[0]['msg']}.") from problem
+        for (key, entry), item in zip(snapshot.entries.items(), items, strict=True):
+            if (item.item_id, item.status) != (key, entry.section):
+                raise Refused(f"the record under {key} says another id or status than its place.", "Mend it by hand.")
+        return items
 
     @property
     def seq(self) -> int:
