@@ -99,3 +99,12 @@ class World:
 
     def all_done(self) -> bool:
         return bool(self.stored) and all(record.status.is_done for record in self.records())
+
+    def live_longer(self, seconds: float = 900.0) -> None:
+        """Long enough for two full walks."""
+        self.run(seconds, longest=10.0)
+
+    def results(self) -> dict[str, bytes]:
+        """What lies in the folder for results, by relative name."""
+        folder = self.folder / "converted"
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
