@@ -10,10 +10,14 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from dmc.convert.media import FRAME_BAD, AnyPacket, Decoded, context_of, reason_of
+from dmc.convert.sidedata import libav_has_said_enough
 from dmc.errors import TooLarge
 
 JITTER = Fraction(1, 25)
 """Seconds that a timestamp of sound may be off before it counts as a gap: one picture at 25 a second."""
+
+_COMPLAINTS_HEARD = 20
+"""Bad packets or frames of a stream after which the libraries' own words are no longer wanted in the log; all are counted."""
 
 
 @dataclass(slots=True)
@@ -90,6 +94,7 @@ class Decoder:
         except FRAME_BAD as problem:
             self.span.errors += 1
             self.span.first_error = self.span.first_error or reason_of(problem)
+            self._count_complaint()
             return []
         return [frame for frame in frames if self._note(frame)]
 
@@ -104,10 +109,16 @@ class Decoder:
             span.sample_rate = frame.sample_rate
         else:
             at, length = self._place_picture(frame)
-        span.corrupt += frame.is_corrupt
+        if frame.is_corrupt:
+            span.corrupt += 1
+            self._count_complaint()
         span.frames += 1
         span.cover(at, length)
         return True
+
+    def _count_complaint(self) -> None:
+        if self.span.errors + self.span.corrupt == _COMPLAINTS_HEARD:
+            libav_has_said_enough()
 
     def _place_sound(self, frame: AudioFrame) -> Fraction:
         base = frame.time_base or self.stream.time_base

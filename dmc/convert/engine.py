@@ -12,9 +12,10 @@ from dmc.conversions import MediaType, check_fits, check_options, find_conversio
 from dmc.convert import compare, damage, encoders, pictures
 from dmc.convert.facts import MediaFacts
 from dmc.convert.limits import Limits
+from dmc.convert.pictures_plan import plan_picture
 from dmc.convert.plan import Plan, plan
 from dmc.convert.probe import probe
-from dmc.convert.progress import Meter, OnProgress
+from dmc.convert.progress import Meter, OnProgress, alive, patience_s
 from dmc.convert.receipt import FileFacts, Receipt, in_bytes, write_receipt
 from dmc.convert.recipes import GATED_PICTURES, RECIPES
 from dmc.convert.transcode import transcode
@@ -78,9 +79,9 @@ class _Work:
     # --- Pictures --------------------------------------------------------------------------------------------------
 
     def _picture(self, facts: MediaFacts) -> Report:
-        if facts.container.lower() == self._job.conversion_type:
-            reason = f"already {facts.container.upper()}"
-            return self._skipped(facts, Plan("skip", reason, self._job.conversion_type, facts.container))
+        already = plan_picture(facts, self._job.conversion_type, self._job.options)
+        if already is not None:
+            return self._skipped(facts, Plan("skip", already, self._job.conversion_type, facts.container))
         result, receipt = pictures.convert(self._job, self._limits, self._on_progress)
         if self._job.options.get("on_loss") == "refuse" and receipt.losses:
             raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
@@ -127,7 +128,8 @@ class _Work:
             raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
         if made.gated and size > self._job.file_size:
             return self._kept_original(receipt, target.name, size)
-        RealDisk().sync_file(target)
+        with alive(lambda: meter.transcoded(None), patience_s(size)):
+            RealDisk().sync_file(target)
         write_receipt(self._out, receipt)
         return self._converted(ResultFacts(file_name=target.name, file_size=size, sha512_checksum=check.sha512), receipt)
 

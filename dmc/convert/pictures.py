@@ -4,14 +4,13 @@ Decisions stand in pictures_plan.py, tags in pictures_tags.py, the door in pictu
 Here is the order: look → decide → write → read everything back. Nothing is written but the result, synced before it is named.
 """
 
-import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import PIL
 from PIL import Image
@@ -20,11 +19,11 @@ from dmc.conversions import MediaType
 from dmc.convert.facts import MediaFacts
 from dmc.convert.limits import Limits
 from dmc.convert.pictures_check import check_frames, check_likeness
-from dmc.convert.pictures_frames import FrameFacts, Rest, digest, in_colours, shows_through, survey, upright, uses_profile
+from dmc.convert.pictures_frames import FrameFacts, Rest, Ticking, digest, in_colours, shows_through, survey, upright, uses_profile
 from dmc.convert.pictures_open import format_name, frame_count, is_animated, look, open_picture, orientation_of, source_depth
 from dmc.convert.pictures_plan import PicturePlan, Source, decide
 from dmc.convert.pictures_tags import Fitting, Tags, collect
-from dmc.convert.progress import OnProgress
+from dmc.convert.progress import OnProgress, alive
 from dmc.convert.receipt import FileFacts, MetadataEntry, Receipt, StreamEntry, Verification
 from dmc.errors import NotMedia, VerificationFailed
 from dmc.files import sha512_of
@@ -33,6 +32,9 @@ from dmc.jobs import Job, ResultFacts
 _RESULT = "result"
 _SHARES = {"survey": (0.0, 0.2), "write": (0.2, 0.7), "check": (0.7, 1.0)}
 """Which part of the progress each step fills."""
+
+_SLOWEST_S_PER_PIXEL = 10e-6
+"""Lossless WebP on a small, busy machine."""
 
 
 def probe(path: Path, limits: Limits) -> MediaFacts | None:
@@ -156,8 +158,9 @@ class _Conversion:
             rest = Rest(picture, seen.first + 1, make, lambda number: self._tick("write", number + 1, total))
             settings |= {"save_all": True, "append_images": [rest], "loop": _plays(seen), "duration": _delays(seen.frames)}
             settings |= {"disposal": 0, "blend": 0, "default_image": False} if plan.target.name == "png" else {}
-        with target.open("xb") as file:
-            first.save(_Ticking(file, lambda: self._tick("write", 1, 2)), format=plan.target.pillow, **settings)
+        patience = _SLOWEST_S_PER_PIXEL * first.width * first.height * plan.frames + 60.0
+        with target.open("xb") as file, alive(lambda: self._on_progress(self._reached, None, None), patience):
+            first.save(Ticking(file, lambda: self._tick("write", 1, 2)), format=plan.target.pillow, **settings)
             file.flush()
             os.fsync(file.fileno())
         self._tick("write", 1, 1)
@@ -281,19 +284,3 @@ def _plays(seen: _Seen) -> int:
     if seen.facts.container != "gif":
         return loop or 0
     return 1 if loop is None else loop + 1 if loop else 0
-
-
-class _Ticking(io.BytesIO):
-    """A file that tells of each write; not one with a descriptor, so that Pillow writes through it."""
-
-    def __init__(self, file: BinaryIO, tick: Callable[[], None]) -> None:
-        super().__init__()
-        self._file = file
-        self._tick = tick
-
-    def write(self, data: Any) -> int:
-        self._tick()
-        return self._file.write(data)
-
-    def fileno(self) -> int:
-        raise io.UnsupportedOperation("fileno")

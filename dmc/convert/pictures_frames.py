@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image, ImageCms
 
@@ -147,3 +147,19 @@ class Rest:
         if self._frame is None:
             self.seek(0)
         return getattr(self._frame, name)
+
+
+class Ticking(io.BytesIO):
+    """A file that tells of each write; not one with a descriptor, so that Pillow writes through it."""
+
+    def __init__(self, file: BinaryIO, tick: Callable[[], None]) -> None:
+        super().__init__()
+        self._file = file
+        self._tick = tick
+
+    def write(self, data: Any) -> int:
+        self._tick()
+        return self._file.write(data)
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")

@@ -15,7 +15,7 @@ from dmc.clock import Clock, rfc3339
 from dmc.convert import sandbox
 from dmc.convert.conversation import Conversation, death_of, doubt, report_of
 from dmc.convert.launch import Born, Died, ForkServer, FreshProcess, Launcher
-from dmc.convert.limits import Limits
+from dmc.convert.limits import Limits, share_of_cores
 from dmc.convert.wire import LINE_LIMIT, Order, Rubbish, SandboxMode, Walls, encode
 from dmc.errors import BadSettings, Busy, UsageFault
 from dmc.jobs import Job, Progress, Report
@@ -131,9 +131,10 @@ class WorkerPool:
                 run.died = Died(self._last_number, None)
 
     def _give_order(self, run: _Run) -> bool:
+        threads = self._limits.encoder_threads or share_of_cores(len(self._runs))
         order = Order(
             job=run.talk.job,
-            limits=self._limits.to_plain(),
+            limits={**self._limits.to_plain(), "encoder_threads": threads},
             entry=self._entry,
             sandbox=self._mode,
             run_as=self._run_as,

@@ -1,7 +1,12 @@
-"""How far a conversion is, told at most four times a second: fraction, speed in media seconds per second, seconds to go."""
+"""How far a conversion is, told at most four times a second: fraction, speed in media seconds per second, seconds to go.
 
+Also the sign of life of a worker inside one long call of a library, which nobody can look into.
+"""
+
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 
 OnProgress = Callable[[float, float | None, float | None], None]
@@ -12,7 +17,10 @@ VERIFY_SHARE = 0.1
 
 
 class Meter:
-    """Turns times reached in the media into progress. The fraction never falls; without a known length it stays 0 until the end."""
+    """Turns times reached in the media into progress. The fraction never falls.
+
+    Without a known length it counts the bytes read, and for verification the time that transcoding came to.
+    """
 
     def __init__(self, on_progress: OnProgress, length_s: float | None, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._on_progress = on_progress
@@ -21,15 +29,19 @@ class Meter:
         self._began = monotonic()
         self._told = float("-inf")
         self._highest = 0.0
+        self._last = 0.0
 
-    def transcoded(self, reached: Fraction) -> None:
-        """The encoder has come to `reached` seconds."""
+    def transcoded(self, reached: Fraction | None, read: float = 0.0) -> None:
+        """The encoder has come to `reached` seconds, and the reader to the share `read` of the source; None: it is still at work."""
+        if reached is not None:
+            self._last = max(self._last, float(reached))
         if self._is_time():
-            share = self._share(reached)
-            self._tell(share * (1 - VERIFY_SHARE), float(reached))
+            share = self._share(reached) if self._length and reached is not None else min(1.0, read)
+            self._tell(share * (1 - VERIFY_SHARE), None if reached is None else float(reached))
 
     def verified(self, reached: Fraction) -> None:
         """Verification has come to `reached` seconds."""
+        self._length = self._length or self._last
         if self._is_time():
             self._tell(1 - VERIFY_SHARE + VERIFY_SHARE * self._share(reached), None)
 
@@ -49,3 +61,27 @@ class Meter:
         speed = max(0.0, reached_s / took) if reached_s is not None and took > 0 else None
         eta = took / self._highest * (1 - self._highest) if self._highest > 0.01 else None
         self._on_progress(self._highest, speed, eta)
+
+
+@contextmanager
+def alive(beat: Callable[[], None], most_s: float, every_s: float = 5.0) -> Iterator[None]:
+    """Call `beat` from a thread every few seconds while the body runs, for at most `most_s`, so that a hanging call is still found out."""
+    over = threading.Event()
+    until = time.monotonic() + most_s
+
+    def ring() -> None:
+        while not over.wait(every_s) and time.monotonic() < until:
+            beat()
+
+    bell = threading.Thread(target=ring, name="sign of life", daemon=True)
+    bell.start()
+    try:
+        yield
+    finally:
+        over.set()
+        bell.join()
+
+
+def patience_s(size: int) -> float:
+    """Seconds that moving, hashing or syncing a file of `size` bytes may take on a slow and busy disk."""
+    return 60.0 + size / 5e6

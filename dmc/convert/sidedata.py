@@ -100,7 +100,24 @@ def _described(frame: VideoFrame) -> str:
     finally:
         av.logging.set_skip_repeated(repeats)
         av.logging.set_level(before)
+        if before is not None:
+            libav_speaks()
     return "".join(line for _level, _name, line in lines)
+
+
+def libav_speaks() -> None:
+    """Errors of FFmpeg's libraries go to stderr by their own words, not through Python: its log callback can deadlock with threads.
+
+    PyAV's level is set too, as a mark that they shall be heard; left alone it means that nobody asked.
+    """
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.restore_default_callback()
+    av.logging.set_libav_level(av.logging.ERROR)
+
+
+def libav_has_said_enough() -> None:
+    """From here on only what ends everything: a damaged file would fill the disk with complaints."""
+    av.logging.set_libav_level(av.logging.FATAL)
 
 
 def _mastering(text: str) -> str | None:

@@ -27,11 +27,17 @@ from dmc.convert.lanes import CopyLane, Lane, Made, SoundLane, TextLane, VideoLa
 from dmc.convert.limits import Limits
 from dmc.convert.media import AnyPacket, ReadLog, create_media, open_media, packets, reason_of
 from dmc.convert.plan import Plan, StreamPlan
+from dmc.convert.progress import alive, patience_s
 from dmc.convert.recipes import CONTAINERS, Container
 from dmc.errors import Cancelled, DiskFull, DmcError, TooLarge, Unsupported
 
-Tick = Callable[[Fraction], None]
+Tick = Callable[[Fraction | None, float], None]
+"""Hears the time reached (None: still at work) and the share of the source that was read."""
+
 Stop = Callable[[], bool]
+
+_FLUSH_S = 900.0
+"""Longest time for the pictures that an encoder holds back: some sixty, of 8K at worst."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -59,7 +65,10 @@ def transcode(source: Path, target: Path, facts: MediaFacts, plan: Plan, limits:
         try:
             run.prepare(covers)
             run.flow(tick, stop)
-            out.close()
+            size = source.stat().st_size
+            with alive(lambda: tick(None, 1.0), _FLUSH_S + patience_s(size)):  # Encoders hold back a lot; an index is moved to the front.
+                run.finish()
+                out.close()
         except (FFmpegError, OSError, ValueError, MemoryError) as problem:
             raise _explained(problem, container) from problem
         finally:
@@ -174,16 +183,21 @@ class _Run:
             self.done.targets[plan.index] = len(self._lanes)
 
     def flow(self, tick: Tick, stop: Stop) -> None:
-        """Every packet through its lane, then what the lanes held back."""
+        """Every packet through its lane."""
+        read = 0
         for stream, data in self._pending:
             self._mux_cover(stream, data)
         wanted = [s for s in self._media.streams if s.index in self._lanes]
         for packet in packets(self._media, wanted, self.done.read):
             if stop():
                 raise Cancelled()
+            read += packet.size
             reached = self._lanes[packet.stream_index].feed(packet)
             if reached is not None:
-                tick(reached)
+                tick(reached, read / self._facts.file_size)
+
+    def finish(self) -> None:
+        """Write what the lanes held back."""
         for lane in self._lanes.values():
             lane.finish()
         self._out.start_encoding()  # Writes the header even if no stream had a packet.

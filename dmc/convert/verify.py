@@ -16,6 +16,7 @@ from dmc.convert.limits import Limits
 from dmc.convert.media import open_media, packets
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.probe import probe
+from dmc.convert.progress import alive, patience_s
 from dmc.convert.receipt import Verification
 from dmc.convert.transcode import Transcoded
 from dmc.errors import Cancelled, DmcError, VerificationFailed
@@ -68,7 +69,9 @@ def verify(source: Path, target: Path, done: Transcoded, plan: Plan, limits: Lim
     for track in tracks:
         _check_count(*track)
     drift = _check_times(tracks)
-    return _summary(tracks, drift, target, time.monotonic() - began), after
+    with alive(lambda: tick(Fraction(0)), patience_s(after.file_size)):
+        digest = sha512_of(target)
+    return _summary(tracks, drift, digest, time.monotonic() - began), after
 
 
 def _beside(plan: Plan, done: Transcoded, after: MediaFacts) -> dict[int, int]:
@@ -183,7 +186,7 @@ def _frame_of(before: Span, after: Span) -> Fraction:
     return max([SOUND_FRAME, *lengths])
 
 
-def _summary(tracks: list[Track], drift: Fraction, target: Path, took_s: float) -> Verification:
+def _summary(tracks: list[Track], drift: Fraction, digest: str, took_s: float) -> Verification:
     """What was counted: pictures if there are any, else frames of sound."""
     kind = "video" if any(p.type == "video" for p, _made, _span in tracks) else "audio"
     main = [(made, span) for p, made, span in tracks if p.type == kind]
@@ -197,6 +200,6 @@ def _summary(tracks: list[Track], drift: Fraction, target: Path, took_s: float) 
         source_s=max((float(made.span.seconds) for _p, made, _span in tracks), default=0.0),
         drift_s=float(drift),
         errors_in_source=sum(made.span.errors for _p, made, _span in tracks),
-        sha512=sha512_of(target),
+        sha512=digest,
         took_s=took_s,
     )

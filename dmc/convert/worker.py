@@ -24,6 +24,7 @@ from dmc.convert import sandbox
 from dmc.convert.conversation import PROGRESS_EVERY_S
 from dmc.convert.limits import Limits
 from dmc.convert.progress import OnProgress
+from dmc.convert.sidedata import libav_speaks
 from dmc.convert.wire import LINE_LIMIT, Order, decode_order, encode
 from dmc.errors import Broken, DmcError, NotFound, StillBroken, TooLarge, Unavailable
 from dmc.files import translate
@@ -197,6 +198,7 @@ def _open_log(order: Order) -> None:
     os.close(nothing)
     faulthandler.enable()
     start_logging("info")
+    libav_speaks()
     Log("worker").info("begin", item=order.job.item_id, attempt=order.job.attempt, conversion=order.job.conversion_type)
 
 

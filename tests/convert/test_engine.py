@@ -1,6 +1,7 @@
 """Whole conversions: every end of a job is a report, and the output folder holds what the report says."""
 
 import os
+import threading
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from dmc.conversions import MediaType
 from dmc.convert.limits import Limits
-from dmc.convert.progress import EVERY_S, Meter
+from dmc.convert.progress import EVERY_S, Meter, alive
 from tests.convert.clips import clip, picture, song
 from tests.convert.works import convert
 
@@ -206,3 +207,35 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
             tracemalloc.stop()
 
     assert peak(40) < peak(4) * 1.1 + 50_000
+
+
+def test_without_a_known_length_progress_counts_bytes() -> None:
+    now = [0.0]
+    told: list[float] = []
+    meter = Meter(lambda fraction, _speed, _eta: told.append(fraction), None, lambda: now[0])
+    for n in range(100):
+        now[0] += 1.0
+        meter.transcoded(Fraction(n), n / 100)
+    meter.transcoded(None, 0.0)
+    for n in range(100):
+        now[0] += 1.0
+        meter.verified(Fraction(n))
+    assert told == sorted(told)
+    assert (told[50], told[149], told[-1]) == (pytest.approx(0.45), pytest.approx(0.9, abs=0.1), pytest.approx(1.0))
+
+
+def test_one_long_call_shows_signs_of_life_but_not_for_ever() -> None:
+    beats: list[int] = []
+    ended = threading.Event()
+
+    def beat() -> None:
+        beats.append(1)
+        if len(beats) == 3:
+            ended.set()
+
+    with alive(beat, 60.0, every_s=0.001):
+        assert ended.wait(10)
+    after = len(beats)
+    with alive(beat, 0.0, every_s=0.001):
+        ended.wait(0.01)
+    assert len(beats) == after

@@ -31,7 +31,7 @@ class Made:
         self.target = folder / "result.mkv"
         self.facts: MediaFacts = probe(self.source, LIMITS)
         self.plan: Plan = plan(self.facts, RECIPES[kind], {})
-        self.done = transcode(self.source, self.target, self.facts, self.plan, LIMITS, lambda _at: None, lambda: False, "source.mkv")
+        self.done = transcode(self.source, self.target, self.facts, self.plan, LIMITS, lambda *_at: None, lambda: False, "source.mkv")
 
     def verify(self) -> float:
         check, _after = verify(self.source, self.target, self.done, self.plan, LIMITS, lambda _at: None)

@@ -141,3 +141,11 @@ def test_progress_and_reports_are_plain_json(pool: WorkerPool, tmp_path: Path) -
     report = until_report(pool)
     assert report.errors[0].code == "NotMedia"
     assert json.loads(report.model_dump_json())["kind"] == "failed"
+
+
+def test_what_the_libraries_say_of_a_damaged_file_reaches_its_log(pool: WorkerPool, media: Path, tmp_path: Path) -> None:
+    source = media / "corrupt-mp3-200kb-garbage-prefix.mp3"
+    job = a_job(tmp_path, original=str(source), label=source.name, conversion_type="opus", file_size=source.stat().st_size)
+    pool.submit(job)
+    until_report(pool)
+    assert "[mp3float" in Path(job.log_file).read_text()
