@@ -193,14 +193,17 @@ class Document(Reader):
         self._files.fill_reserve()
         self._take(loaded, self._tail.look())
 
-    def begin_anew(self, records: Iterable[tuple[str, str, bytes]]) -> int:
-        """Let these (id, section, record) be the whole document, whatever it held; copies of the files are kept beside them."""
+    def begin_anew(self, records: Iterable[tuple[str, str, bytes]], after_seq: int = 0) -> int:
+        """Let these (id, section, record) be the whole document, whatever it held; copies of the files are kept beside them.
+
+        Returns the sequence number, above `after_seq` and any that is known.
+        """
         entries = {}
         for key, section, raw in records:
             check_id(key)
             entries[key] = Entry(section, version_of(raw), raw)
         with self._exclusive("writing the index anew"):
-            seq = max(self.seq, self._files.newest_seq()) + 1
+            seq = max(self.seq, self._files.newest_seq(), after_seq) + 1
             self._take(self._files.begin_anew(entries, seq), self._tail.look())
             return seq
 

@@ -57,10 +57,13 @@ class LedgerJson:
         return cls(document)
 
     @staticmethod
-    def write_anew(data: Path, disk: Disk, items: Iterable[Item]) -> int:
-        """Let `items` be the whole ledger of a data folder, whatever its index says; copies of that are kept. Returns the seq."""
+    def write_anew(data: Path, disk: Disk, items: Iterable[Item], *, after_seq: int = 0) -> int:
+        """Let `items` be the whole ledger of a data folder, whatever its index says; copies of that are kept.
+
+        Returns the sequence number, which is above `after_seq` and above any that the old journal tells.
+        """
         document = Document.open(data / INDEX_FILE, sections=_SECTIONS, disk=disk, schema=SCHEMA, unread=True)
-        return document.begin_anew((item.item_id, item.status.value, raw_of(item)) for item in items)
+        return document.begin_anew(((item.item_id, item.status.value, raw_of(item)) for item in items), after_seq)
 
     @staticmethod
     def read_odd(content: bytes) -> list[Item]:

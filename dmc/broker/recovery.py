@@ -12,11 +12,13 @@ from dmc.broker.ledger import Ledger
 from dmc.broker.reconcile import Facts, Verb, correction
 from dmc.broker.storage import Place, Storage
 from dmc.clock import Clock, rfc3339
+from dmc.errors import TornLedger
 from dmc.items import Item, Status
 from dmc.log import Log
 
 _LOG = Log("broker")
 _LIVE_PLACES = (Place.INCOMING, Place.TO_DO, Place.IN_PROGRESS)
+_SETTLED_PLACES = (Place.TO_DO, Place.IN_PROGRESS, Place.FINISHED)
 _PAGE = 1000
 
 
@@ -31,7 +33,8 @@ class Recovery:
         self._expiry_s = expiry_s
 
     def run(self) -> None:
-        """Correct everything that needs it."""
+        """Correct everything that needs it. Raises TornLedger rather than take every folder for a foreign one."""
+        self._check_not_emptied()
         for moved in self._storage.sweep():
             _LOG.warning("foreign-file-moved", what=moved)
         for item_id in sorted({found.item_id for found in self._storage.places(_LIVE_PLACES)} | set(self._ids())):
@@ -43,6 +46,11 @@ class Recovery:
                 self._correct(verb, item_id, item)
         self._storage.sync_places()
         self._ledger.checkpoint()
+
+    def _check_not_emptied(self) -> None:
+        """A ledger that never held anything does not go with folders of items: its index was lost, or is of another kind."""
+        if self._ledger.seq == 0 and any(found.has_ticket for found in self._storage.places(_SETTLED_PLACES)):
+            raise TornLedger("there are items, and the ledger is empty.", "Was the index lost? Then: dmc broker rebuild")
 
     def _ids(self) -> Iterator[str]:
         for status in (Status.TO_DO, Status.IN_PROGRESS):

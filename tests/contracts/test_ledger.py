@@ -9,6 +9,7 @@ import pytest
 from dmc.broker.ledger import Delete, Ledger, Put
 from dmc.broker.ledger_json import LedgerJson
 from dmc.broker.ledger_memory import LedgerMemory
+from dmc.broker.ledger_sqlite import LedgerSqlite
 from dmc.errors import Conflict, WrongStatus
 from dmc.files import RealDisk
 from dmc.items import ItemIds, Status, Wish
@@ -31,7 +32,11 @@ def in_memory(folder: Path) -> Ledger:
     return LedgerMemory()
 
 
-DURABLE = [json_folding_never, json_folding_always]
+def sqlite(folder: Path) -> Ledger:
+    return LedgerSqlite.open(folder)
+
+
+DURABLE = [json_folding_never, json_folding_always, sqlite]
 
 
 @pytest.fixture(params=[*DURABLE, in_memory], ids=lambda variant: variant.__name__)

@@ -1,0 +1,282 @@
+"""The ledger as a SQLite database, for a million items: opens at once and holds nothing in memory. Standard library only.
+
+Write-ahead log with synchronous=FULL: a commit is one fsync. Records are the same lines of JSON as in index.json, beside the
+few columns that are asked for. The last changes are kept in a table of their own, so that others can follow.
+"""
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from dmc.broker.ledger import Change, Finding, Guard, LedgerReport, Op, Put, check_op
+from dmc.errors import Conflict, DiskFault, DiskFull, DmcError, Locked, Refused, TornLedger
+from dmc.items import Item, Status
+
+INDEX_FILE = "index.sqlite"
+SCHEMA = 1
+REMEMBERED_CHANGES = 20_000
+_LOOK_EVERY_S = 0.1
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS items (
+    id TEXT PRIMARY KEY, status TEXT NOT NULL, client TEXT NOT NULL, version INTEGER NOT NULL,
+    idempotency TEXT, wish TEXT, acknowledged TEXT, digest TEXT NOT NULL, record TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_status ON items (status, id);
+CREATE INDEX IF NOT EXISTS by_client ON items (client, id);
+CREATE INDEX IF NOT EXISTS by_key ON items (client, idempotency, id) WHERE idempotency IS NOT NULL;
+CREATE INDEX IF NOT EXISTS by_digest ON items (digest, id);
+CREATE INDEX IF NOT EXISTS by_wish ON items (id) WHERE wish IS NOT NULL;
+CREATE INDEX IF NOT EXISTS by_acknowledged ON items (acknowledged) WHERE acknowledged IS NOT NULL;
+CREATE TABLE IF NOT EXISTS changes (number INTEGER PRIMARY KEY, seq INTEGER NOT NULL, id TEXT NOT NULL, record TEXT);
+CREATE INDEX IF NOT EXISTS by_seq ON changes (seq);
+CREATE TABLE IF NOT EXISTS counts (status TEXT PRIMARY KEY, items INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, told_from INTEGER NOT NULL);
+"""
+
+
+class LedgerSqlite:
+    """See the seam, ledger.py. One connection writes and one reads, so that readers do not wait for a writer."""
+
+    def __init__(self, path: Path, lock_timeout_s: float) -> None:
+        self._path = path
+        self._fault: DmcError | None = None
+        self._changed = threading.Condition()
+        self._writing, self._reading = threading.Lock(), threading.Lock()
+        with self._translated():
+            self._writer = _connected(path, lock_timeout_s)
+            self._reader = _connected(path, lock_timeout_s)
+
+    @classmethod
+    def open(cls, data: Path, *, recover: bool = True, lock_timeout_s: float = 10.0) -> Self:
+        """The ledger of a data folder. Raises Locked, TornLedger, Refused (of a newer version), DiskFull, DiskFault."""
+        self = cls(data / INDEX_FILE, lock_timeout_s)
+        with self._translated():
+            (schema,) = self._writer.execute("PRAGMA user_version").fetchone()
+            if schema > SCHEMA:
+                raise Refused(f"{INDEX_FILE} was written by a newer dmc (schema {schema}, this one knows {SCHEMA}).", "Update dmc.")
+            if schema < SCHEMA:
+                self._create()
+        if recover:
+            self.checkpoint()  # Makes durable what a dying process wrote and never synced, before anybody acts upon it.
+        return self
+
+    def _create(self) -> None:
+        with self._transaction():
+            for statement in _TABLES.split(";"):
+                self._writer.execute(statement)
+            self._writer.executemany("INSERT OR IGNORE INTO counts VALUES (?, 0)", [(status.value,) for status in Status])
+            self._writer.execute("INSERT OR IGNORE INTO state VALUES (1, 0, 0)")
+            self._writer.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    # --- Reading ---------------------------------------------------------------------------------------------------
+
+    @property
+    def seq(self) -> int:
+        return int(self._one("SELECT seq FROM state")[0])
+
+    def get(self, item_id: str) -> Item | None:
+        rows = self._rows("SELECT record FROM items WHERE id = ?", item_id)
+        return _item(rows[0][0]) if rows else None
+
+    def select(self, status: Status | None = None, client_id: str | None = None, after: str = "", limit: int = 200) -> list[Item]:
+        where, values = ["id > ?"], [after]
+        for column, value in (("status", status), ("client", client_id)):
+            if value is not None:
+                where.append(f"{column} = ?")
+                values.append(str(value))
+        sql = f"SELECT record FROM items WHERE {' AND '.join(where)} ORDER BY id LIMIT ?"  # noqa: S608 - columns are named above
+        return [_item(row[0]) for row in self._rows(sql, *values, limit)]
+
+    def find(self, prefix: str, limit: int = 2) -> list[str]:
+        rows = self._rows("SELECT id FROM items WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", prefix, prefix + "\U0010ffff", limit)
+        return [row[0] for row in rows]
+
+    def counts(self) -> dict[Status, int]:
+        counts = dict(self._rows("SELECT status, items FROM counts"))
+        return {status: counts.get(status.value, 0) for status in Status}
+
+    def newest_id(self) -> str | None:
+        return self._one("SELECT max(id) FROM items")[0]  # type: ignore[no-any-return]
+
+    def with_key(self, client_id: str, idempotency_key: str) -> Item | None:
+        sql = "SELECT record FROM items WHERE client = ? AND idempotency = ? ORDER BY id DESC LIMIT 1"
+        rows = self._rows(sql, client_id, idempotency_key)
+        return _item(rows[0][0]) if rows else None
+
+    def with_content(self, sha512: str) -> Iterator[Item]:
+        return (_item(row[0]) for row in self._rows("SELECT record FROM items WHERE digest = ? ORDER BY id DESC", sha512))
+
+    def wished(self) -> list[Item]:
+        return [_item(row[0]) for row in self._rows("SELECT record FROM items WHERE wish IS NOT NULL ORDER BY id")]
+
+    def acknowledged(self, before: str, limit: int = 200) -> list[Item]:
+        sql = "SELECT record FROM items WHERE acknowledged < ? AND status IN (?, ?) ORDER BY id LIMIT ?"
+        finished = [status.value for status in Status if status.is_finished]
+        return [_item(row[0]) for row in self._rows(sql, before, *finished, limit)]
+
+    def changes_since(self, seq: int) -> list[Change] | None:
+        with self._reading, self._translated():
+            now, told_from = self._reader.execute("SELECT seq, told_from FROM state").fetchone()
+            if not told_from <= seq <= now:
+                return None
+            rows = self._reader.execute(
+                "SELECT seq, id, record FROM changes WHERE seq > ? AND seq <= ? ORDER BY number", (seq, now)
+            ).fetchall()
+        return [Change(number, item_id, None if record is None else _item(record)) for number, item_id, record in rows]
+
+    def watch(self, seq: int, timeout_s: float) -> int:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with self._changed:
+                now = self.seq
+                left = deadline - time.monotonic()
+                if now > seq or left <= 0:
+                    return now
+                self._changed.wait(min(left, _LOOK_EVERY_S))
+
+    # --- Changing --------------------------------------------------------------------------------------------------
+
+    def change(self, ops: Sequence[Op], guard: Guard | None = None) -> int:
+        if not ops:
+            return self.seq
+        with self._transaction() as seq:
+            for op in ops:
+                self._apply(op)
+            if guard is not None:
+                guard()
+            records = [(seq, op.item_id, _record(op.item) if isinstance(op, Put) else None) for op in ops]
+            self._writer.executemany("INSERT INTO changes (seq, id, record) VALUES (?, ?, ?)", records)
+            self._forget_old_changes()
+            self._writer.execute("UPDATE state SET seq = ?", (seq,))
+        with self._changed:
+            self._changed.notify_all()
+        return seq
+
+    def _apply(self, op: Op) -> None:
+        row = self._writer.execute("SELECT version, status FROM items WHERE id = ?", (op.item_id,)).fetchone()
+        version, status = (row[0], Status(row[1])) if row else (0, None)
+        if version != op.expected_version:
+            raise Conflict(f"{op.item_id} has changed meanwhile (version {version}, expected {op.expected_version}).")
+        check_op(status, op)
+        if status is not None:
+            self._count(status, -1)
+        if isinstance(op, Put):
+            self._store(op.item)
+        else:
+            self._writer.execute("DELETE FROM items WHERE id = ?", (op.item_id,))
+
+    def _store(self, item: Item) -> None:
+        asked_for = (item.idempotency_key, item.wish, item.acknowledged_at, item.sha512_checksum)
+        values = (item.item_id, item.status.value, item.client_id, item.version, *asked_for, _record(item))
+        self._writer.execute("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._count(item.status, 1)
+
+    def _count(self, status: Status, by: int) -> None:
+        self._writer.execute("UPDATE counts SET items = items + ? WHERE status = ?", (by, status.value))
+
+    def _forget_old_changes(self) -> None:
+        """Keep the last changes; `told_from` says from where on all are there."""
+        (newest,) = self._writer.execute("SELECT max(number) FROM changes").fetchone()
+        row = self._writer.execute("SELECT max(seq) FROM changes WHERE number <= ?", (newest - REMEMBERED_CHANGES,)).fetchone()
+        if row[0] is not None:
+            self._writer.execute("DELETE FROM changes WHERE seq <= ?", row)
+            self._writer.execute("UPDATE state SET told_from = ?", row)
+
+    def write_anew(self, items: Iterable[Item], *, after_seq: int = 0) -> int:
+        """Let `items` be the whole ledger, in one transaction; returns the seq, which is above `after_seq`."""
+        with self._transaction() as next_seq:
+            seq = max(next_seq, after_seq + 1)
+            self._writer.execute("DELETE FROM items")
+            self._writer.execute("DELETE FROM changes")
+            self._writer.execute("UPDATE counts SET items = 0")
+            for item in items:
+                self._store(item)
+            self._writer.execute("UPDATE state SET seq = ?, told_from = ?", (seq, seq))
+        return seq
+
+    def checkpoint(self) -> None:
+        with self._writing, self._translated():
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def verify(self) -> LedgerReport:
+        findings = [Finding("damaged", str(row[0])) for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
+        for item_id, status, record in self._rows("SELECT id, status, record FROM items"):
+            try:
+                item = _item(record)
+                if (item.item_id, item.status) != (item_id, status):
+                    findings.append(Finding("misplaced", "the record says another id or status than its row.", item_id))
+            except ValueError:
+                findings.append(Finding("bad-record", "the record does not fit the model of an item.", item_id))
+        return LedgerReport(sum(self.counts().values()), self.seq, tuple(findings))
+
+    def close(self) -> None:
+        with self._writing, self._reading:
+            self._reader.close()
+            self._writer.close()
+
+    # --- Connections and faults ------------------------------------------------------------------------------------
+
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        with self._reading, self._translated():
+            return self._reader.execute(sql, values).fetchall()
+
+    def _one(self, sql: str) -> Any:
+        return self._rows(sql)[0]
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[int]:
+        """All or nothing, alone among threads and processes; gives the sequence number of the change."""
+        with self._writing, self._translated():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                known = self._writer.execute("SELECT name FROM sqlite_master WHERE name = 'state'").fetchone()
+                row = self._writer.execute("SELECT seq FROM state").fetchone() if known else None
+                yield (row[0] if row else 0) + 1
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        if self._fault is not None:
+            raise self._fault
+        try:
+            yield
+        except sqlite3.Error as problem:
+            raise self._told(problem) from problem
+
+    def _told(self, problem: sqlite3.Error) -> DmcError:
+        code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return DiskFull(f"writing {self._path.name}: the disk is full.", "Free some space; dmc goes on by itself.")
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return Locked(f"{self._path.name} is held by another process.")
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return TornLedger(f"{self._path.name} is damaged: {problem}.", "Make it anew with: dmc broker rebuild")
+        self._fault = DiskFault(
+            f"{self._path.name}: {problem}.",
+            "Nothing more is read or written until dmc is started anew; look at the disk and the system log.",
+        )
+        return self._fault
+
+
+def _connected(path: Path, lock_timeout_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=lock_timeout_s, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _record(item: Item) -> str:
+    return item.model_dump_json(exclude_none=True)
+
+
+def _item(record: str) -> Item:
+    return Item.model_validate_json(record)
