@@ -120,6 +120,13 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
     )
 
 
+def forget_server(settings: ClientSettings, name: str) -> None:
+    """Let whichever dmc answers as `name` next be the one that this client knows by it."""
+    from dmc.client.pins import FILE_NAME, Pins
+
+    Pins(settings.state_folder / FILE_NAME, RealDisk()).forget(name)
+
+
 def would_take(settings: ClientSettings, folder: Path) -> list[tuple[str, str]]:
     """(file, conversion type) of all in `folder` that the client would take were it observed; touches nothing."""
     from dmc.client.ignore import IgnoreRules

@@ -31,25 +31,53 @@ def sync_once(
     timeout: Annotated[float, typer.Option("--timeout", min=0, help="Give up after so many seconds.")] = 3600.0,
     as_json: Json = False,
 ) -> None:
-    """Look once, send and fetch what is due, and end. Example: dmc client sync"""
+    """Look once, send and fetch what is due, and end; what no server took stays queued. Example: dmc client sync"""
     from dmc.assemble.client import open_client, open_errand
     from dmc.cli.items import record_view
     from dmc.cli.running import stop_on_signals
     from dmc.config import load_client
     from dmc.errors import TimedOut
+    from dmc.log import start_logging
 
     screen = screen_of(context)
     settings = load_client(config).settings
+    start_logging("warning")
     with stop_on_signals() as stop, open_client(settings) as client:
         idle = client.run_until_idle(stop, timeout)
     with open_errand(settings, stop) as errand:
-        records = [record_view(record) for record in errand.records()]
+        records = errand.records()
     if as_json:
-        screen.document("sync", {"idle": idle, "records": records})
+        screen.document("sync", {"idle": idle, "records": [record_view(record) for record in records]})
+    left = sum(not record.status.is_done for record in records)
+    if idle and left:
+        screen.say(f"no server answers; {'1 file waits' if left == 1 else f'{left} files wait'} in the outbox.")
     if stop.is_set():
         raise KeyboardInterrupt
     if not idle:
         raise TimedOut(f"not everything was done within {timeout:g} s.", "It is all in the outbox; run it again.")
+
+
+@app.command()
+def trust(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The server's name in the settings, or its address and port.")],
+    config: Config = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Accept that another dmc answers at a known address, e.g. after a new installation. Example: dmc client trust nas"""
+    from dmc.assemble.client import forget_server
+    from dmc.config import load_client
+    from dmc.errors import NotFound
+
+    screen = screen_of(context)
+    settings = load_client(config).settings
+    if all(server.label != name for server in settings.list_of_servers):
+        raise NotFound(f"there is no server {name!r} in the settings.", "See them with: dmc config show")
+    if not dry_run:
+        forget_server(settings, name)
+    screen.say(
+        f"{'would accept' if dry_run else 'the client accepts'} whichever dmc answers as {name} next. A running client wants a restart."
+    )
 
 
 @folder.command("add")

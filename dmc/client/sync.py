@@ -227,11 +227,11 @@ class Sync:
             self._loop(lambda: stop.is_set())
 
     def run_until_idle(self, stop: threading.Event, timeout_s: float) -> bool:
-        """Work until nothing more can be done without waiting for a server or a file; False if that took too long."""
+        """Work until all is done, or nothing more can be since no server answers; False if that took too long."""
         deadline = self._clock.monotonic() + timeout_s
         with self.running():
-            self._loop(lambda: stop.is_set() or self.idle or self._clock.monotonic() >= deadline)
-            return self.idle
+            self._loop(lambda: stop.is_set() or self.idle or self.stranded or self._clock.monotonic() >= deadline)
+            return self.idle or self.stranded
 
     def _loop(self, ended: Callable[[], bool]) -> None:
         faults = 0
@@ -275,6 +275,11 @@ class Sync:
     def idle(self) -> bool:
         """Nothing is being looked at, nothing waits for a server, nothing is under way."""
         return self.pickup.idle and self._queues.all_done
+
+    @property
+    def stranded(self) -> bool:
+        """Every file was looked at, and every server was asked and did not answer: what is left has to wait."""
+        return self.pickup.idle and all(lane.link.standing.up is False for lane in self.lanes)
 
     def standings(self) -> dict[str, Standing]:
         """How each server stands, by name."""

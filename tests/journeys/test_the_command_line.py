@@ -65,6 +65,8 @@ def test_without_a_server_a_file_is_queued_and_that_is_success(away: Household, 
     assert _document(away.dmc("status", "--json"))["records"][0]["status"] == "waiting"
     assert away.run("add", str(tmp_path / "clip.mp4"), "--no-queue").returncode == 7
     assert away.run("server", "ping").returncode == 7
+    said = away.run("client", "sync")
+    assert said.returncode == 0 and "1 file waits in the outbox" in said.stderr
     away.start_server()
     away.dmc("client", "sync")
     wait_for("the item", away.items)
@@ -79,6 +81,23 @@ def test_a_waiting_file_can_be_cancelled_and_sent_again(away: Household, tmp_pat
     assert away.run("cancel", name).returncode == 6
     away.dmc("retry", name)
     assert _document(away.dmc("status", "--json"))["records"][0]["status"] == "waiting"
+
+
+def test_another_server_at_a_known_address_is_trusted_only_when_told_so(away: Household) -> None:
+    server = away.start_server()
+    away.drop("first.wav", tone(1))
+    away.dmc("client", "sync")
+    server.terminate()
+    server.wait()
+    (away.data / "instance.json").unlink()
+    away.start_server()
+    away.drop("tone.wav", tone(1))
+    assert "in the outbox" in away.run("client", "sync").stderr
+    assert len(away.items()) == 1
+    assert away.run("client", "trust", "elsewhere").returncode == 5
+    away.dmc("client", "trust", f"127.0.0.1:{away.port}")
+    away.dmc("client", "sync")
+    assert len(away.items()) == 2
 
 
 def test_unknown_items_end_with_5(house: Household) -> None:
