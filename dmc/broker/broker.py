@@ -19,6 +19,7 @@ from dmc.broker.recovery import Recovery, every
 from dmc.broker.retention import Retention
 from dmc.broker.storage import Place, Storage
 from dmc.broker.threads import ThreadIndex
+from dmc.broker.twins import Twins
 from dmc.broker.workbench import LOOK_EVERY_S, Workbench
 from dmc.clock import Clock, rfc3339
 from dmc.errors import DiskFault, DiskFull, TornLedger, Unavailable
@@ -65,7 +66,7 @@ class Broker:
         self._keeper = Keeper(ledger, storage, self._check_epoch)
         self._retention = Retention(ledger, clock, self._check_epoch, days=settings.acknowledged_days)
         self._attempts = Attempts(clock)
-        self._bench = Workbench(storage, executor, self._keeper, self._attempts, threads, clock)
+        self._bench = Workbench(storage, executor, self._keeper, Twins(ledger, storage), self._attempts, threads, clock)
         self._standings: dict[str, Standing] = {}
         self._seq: int | None = None
         self._decided_for: object = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dmc.broker.control import Mode
+from dmc.broker.twins import content_of
 from dmc.items import Item, Status, Wish
 
 Verb = Literal["remove", "retry", "cancel", "kill", "put-back", "claim"]
@@ -22,10 +23,12 @@ class Standing:
     status: Status
     priority: int
     wish: Wish | None
+    content: int | None = None
+    """The same for items that one conversion does for; None: it is nobody's twin."""
 
     @classmethod
     def of(cls, item: Item) -> "Standing":
-        return cls(item.item_id, item.status, item.priority, item.wish)
+        return cls(item.item_id, item.status, item.priority, item.wish, content_of(item))
 
     @property
     def matters(self) -> bool:
@@ -52,20 +55,36 @@ def decide(
     4 in_progress and running, wish cancel    → kill; its report ends it
     5 in_progress and running, mode pause     → kill; its report puts it back
     6 in_progress and not running             → put back: whoever ran it is gone
-    7 to_do, mode run, room on the disk       → claim, the highest priority first, then the oldest, as many as there are slots
+    7 to_do, mode run, room on the disk       → claim, the highest priority first, then the oldest, as many as there are slots;
+                                                but not while a twin is in progress: its end may do for both
     """
     actions: list[Action] = []
     waiting: list[Standing] = []
+    begun: set[int | None] = set()
     for one in standings:
         verb = _verb(one, one.item_id in running, mode)
         if verb is not None:
             actions.append(Action(verb, one.item_id))
         elif one.status is Status.TO_DO and one.item_id not in resting:
             waiting.append(one)
+        if one.status is Status.IN_PROGRESS:
+            begun.add(one.content)
     if mode is Mode.RUN and has_room and free_slots > 0:
-        first = heapq.nsmallest(free_slots, waiting, key=lambda one: (-one.priority, one.item_id))
-        actions += [Action("claim", one.item_id) for one in first]
+        actions += [Action("claim", one.item_id) for one in _first(waiting, begun - {None}, free_slots)]
     return actions
+
+
+def _first(waiting: list[Standing], begun: Set[int | None], count: int) -> list[Standing]:
+    """The `count` that come first, one of each content and none of what is begun."""
+    looked_at = count
+    while True:
+        chosen: dict[object, Standing] = {}
+        for one in heapq.nsmallest(looked_at, waiting, key=lambda one: (-one.priority, one.item_id)):
+            if one.content not in begun:
+                chosen.setdefault(one.item_id if one.content is None else one.content, one)
+        if len(chosen) >= count or looked_at >= len(waiting):
+            return list(chosen.values())[:count]
+        looked_at *= 4
 
 
 def _verb(one: Standing, runs: bool, mode: Mode) -> Verb | None:

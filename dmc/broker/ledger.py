@@ -12,7 +12,7 @@ Law (each line is a contract test run on every variant):
 8. Safe under many threads; several processes may have the same ledger open.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -96,6 +96,10 @@ class Ledger(Protocol):
 
     def with_key(self, client_id: str, idempotency_key: str) -> Item | None:
         """The newest item that this client admitted under this key."""
+        ...
+
+    def with_content(self, sha512: str) -> Iterator[Item]:
+        """Every item whose original has these bytes, the newest first."""
         ...
 
     def wished(self) -> list[Item]:

@@ -5,6 +5,7 @@ transitions); how bytes reach the disk is journal.py's business.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from dmc.broker.ledger import Change, Finding, Guard, LedgerReport, Op, Put, check_op
+from dmc.broker.ledger_lookup import Lookup
 from dmc.errors import Refused
 from dmc.files import Disk
 from dmc.items import Item, Status
@@ -22,6 +24,7 @@ INDEX_FILE = "index.json"
 SCHEMA = 1
 _SECTIONS = tuple(status.value for status in Status)
 _PAGE = 500
+_DIGEST = re.compile(rb'"sha512_checksum":"([0-9a-f]{128})"')
 
 
 class LedgerJson:
@@ -29,8 +32,8 @@ class LedgerJson:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._keys: dict[tuple[str, str], str] | None = None
-        self._keys_seq = 0
+        self._by_key = Lookup(document, _keys_in)
+        self._by_content = Lookup(document, _contents_in)
 
     @classmethod
     def open(
@@ -125,19 +128,16 @@ class LedgerJson:
 
     def with_key(self, client_id: str, idempotency_key: str) -> Item | None:
         self._document.refresh()
-        item_id = self._keys_now().get((client_id, idempotency_key))
-        return None if item_id is None else self.get(item_id)
+        found = (self.get(item_id) for item_id in self._by_key.ids((client_id, idempotency_key)))
+        mine = (item for item in found if item is not None)
+        return next((item for item in mine if (item.client_id, item.idempotency_key) == (client_id, idempotency_key)), None)
 
-    def _keys_now(self) -> dict[tuple[str, str], str]:
-        """Idempotency keys of all items; built once, then kept up by changes. Two threads at once do the same work twice."""
-        seq = self._document.seq
-        changes = None if self._keys is None else self._document.changes_since(self._keys_seq)
-        if self._keys is None or changes is None:
-            self._keys = _keys_in(self._entries(None, "", _PAGE))
-        else:
-            self._keys |= _keys_in(entry for _, _, entry in changes if entry is not None)
-        self._keys_seq = seq
-        return self._keys
+    def with_content(self, sha512: str) -> Iterator[Item]:
+        self._document.refresh()
+        for item_id in self._by_content.ids(_content_key(sha512.encode())):
+            item = self.get(item_id)
+            if item is not None and item.sha512_checksum == sha512:
+                yield item
 
     def wished(self) -> list[Item]:
         self._document.refresh()
@@ -209,11 +209,17 @@ def item_of(entry: Entry) -> Item:
     return Item.model_validate_json(entry.raw)
 
 
-def _keys_in(entries: Iterable[Entry]) -> dict[tuple[str, str], str]:
-    keys = {}
-    for entry in entries:
-        if b'"idempotency_key":"' in entry.raw:
-            item = item_of(entry)
-            if item.idempotency_key is not None:
-                keys[item.client_id, item.idempotency_key] = item.item_id
-    return keys
+def _keys_in(entry: Entry) -> list[tuple[str, str]]:
+    if b'"idempotency_key":"' not in entry.raw:
+        return []
+    item = item_of(entry)
+    return [] if item.idempotency_key is None else [(item.client_id, item.idempotency_key)]
+
+
+def _contents_in(entry: Entry) -> list[int]:
+    """Every digest in the record: the original's, and perhaps more."""
+    return [_content_key(digest) for digest in _DIGEST.findall(entry.raw)]
+
+
+def _content_key(digest: bytes) -> int:
+    return int(digest[:15], 16)

@@ -6,7 +6,8 @@ Law (each line is a contract test run on every variant):
 3. What `admit` made (original, ticket, folder) is durable when it returns; before that the item is not listed by `places`
    as arrived, and `abandon` removes it without a trace.
 4. `remove` is durable when it returns, and does nothing for a folder that is not there.
-5. `sweep` moves what does not belong to quarantine and never deletes it.
+5. After `share` two items have the same bytes, each whole, and removing one takes nothing from the other.
+6. `sweep` moves what does not belong to quarantine and never deletes it.
 """
 
 from collections.abc import Collection
@@ -61,6 +62,13 @@ class Storage(Protocol):
 
     def empty_out(self, item_id: str) -> None:
         """Remove all that a worker has written into out/ (the log stays) and leave an empty out/."""
+        ...
+
+    def share(self, from_id: str, from_name: str, item_id: str, file_name: str) -> bool:
+        """Let the original and the empty out/ of `item_id` be links to those of `from_id`. Nothing is synced; see `keep_out`.
+
+        False where that is not possible: files that are missing, a file system without hard links. Some may be linked then.
+        """
         ...
 
     def keep_out(self, item_id: str) -> None:

@@ -5,6 +5,7 @@ themselves. It knows no statuses: which folder stands where is decided by the br
 """
 
 import contextlib
+import errno
 import json
 import re
 import stat
@@ -14,12 +15,13 @@ from typing import Any
 
 from dmc.broker.storage import Found, Place
 from dmc.errors import BadSettings, NotFound
-from dmc.files import TEMP_PREFIX, Disk, free_bytes, remove_tree, translate, write_durably
+from dmc.files import TEMP_PREFIX, Disk, free_bytes, remove_tree, temp_name, translate, write_durably
 
 OUT = "out"
 TICKET = "ticket.json"
 OUTCOME = "outcome.json"
 QUARANTINE = "quarantine"
+_NO_LINK = {errno.EPERM, errno.EISDIR, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.ENOENT, errno.EEXIST}
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -86,6 +88,27 @@ class StorageDirs:
                 self._disk.make_folder(out)
             for name in self._disk.names(out):
                 remove_tree(self._disk, out / name)
+
+    def share(self, from_id: str, from_name: str, item_id: str, file_name: str) -> bool:
+        source, target = self._folder(from_id), self._folder(item_id)
+        try:
+            for name in self._disk.names(source / OUT):
+                self._disk.link(source / OUT / name, target / OUT / name)
+            self._replace_by_link(source / from_name, target / file_name)
+        except OSError as problem:
+            if problem.errno in _NO_LINK:
+                return False
+            raise translate(problem, "sharing the bytes of two items") from problem
+        return True
+
+    def _replace_by_link(self, source: Path, target: Path) -> None:
+        """Whole at every moment: both hold the same bytes."""
+        one, other = self._disk.stat(source), self._disk.stat(target)
+        if one is not None and other is not None and (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino):
+            return  # A rename between two names of one file would do nothing, and leave both.
+        temp = target.with_name(temp_name())
+        self._disk.link(source, temp)
+        self._disk.rename(temp, target)
 
     def keep_out(self, item_id: str) -> None:
         folder = self._folder(item_id)

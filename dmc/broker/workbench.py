@@ -14,6 +14,7 @@ from dmc.broker.executor import Executor
 from dmc.broker.keeper import Keeper
 from dmc.broker.storage import Storage
 from dmc.broker.threads import Thread, ThreadIndex
+from dmc.broker.twins import Twins
 from dmc.clock import Clock, rfc3339
 from dmc.errors import Busy, DiskFull
 from dmc.items import Item, Status
@@ -30,11 +31,19 @@ class Workbench:
     """See the top of this file."""
 
     def __init__(
-        self, storage: Storage, executor: Executor, keeper: Keeper, attempts: Attempts, threads: ThreadIndex, clock: Clock
+        self,
+        storage: Storage,
+        executor: Executor,
+        keeper: Keeper,
+        twins: Twins,
+        attempts: Attempts,
+        threads: ThreadIndex,
+        clock: Clock,
     ) -> None:
         self._storage = storage
         self._executor = executor
         self._keeper = keeper
+        self._twins = twins
         self._attempts = attempts
         self._threads = threads
         self._clock = clock
@@ -58,7 +67,7 @@ class Workbench:
         return bool(said)
 
     def claim(self, item_id: str) -> None:
-        """Begin to convert an item that is to do: line, folder, job."""
+        """Begin to convert an item that is to do: line, folder, job. What a twin has made already is taken over instead."""
         now = rfc3339(self._clock.now())
         begun = self._keeper.carry_out(item_id, lambda item: self._begun(item, now))
         if begun is None or begun.status is not Status.IN_PROGRESS:
@@ -68,6 +77,11 @@ class Workbench:
             self.put_back(item_id)
             return
         self._storage.empty_out(item_id)
+        taken_over = self._twins.take_over(begun)
+        if taken_over is not None:
+            self.running[item_id] = begun
+            self.reports.append(taken_over)
+            return
         try:
             self._executor.submit(_job(begun, folder))
         except Busy:

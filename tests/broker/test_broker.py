@@ -10,7 +10,7 @@ from dmc.broker.wishes import acknowledge, prioritise, wish
 from dmc.errors import Locked
 from dmc.items import Outcome, Status, Wish
 from dmc.jobs import ErrorNote
-from tests.broker.fakes import RESULT, SHA512, House
+from tests.broker.fakes import RESULT, House
 
 
 @pytest.fixture
@@ -320,4 +320,4 @@ def test_an_acknowledgement_must_name_the_right_bytes(house):
     house.settle()
     with pytest.raises(Exception, match="not the SHA-512"):
         acknowledge(house.ledger, house.clock, item.item_id, "ef" * 64)
-    assert acknowledge(house.ledger, house.clock, item.item_id, SHA512).acknowledged_at is not None
+    assert acknowledge(house.ledger, house.clock, item.item_id, item.sha512_checksum).acknowledged_at is not None

@@ -11,8 +11,8 @@ def decided(*standings: Standing, running=(), resting=(), free_slots=2, mode=Mod
     return decide(standings, running=set(running), resting=set(resting), free_slots=free_slots, mode=mode, has_room=has_room)
 
 
-def one(status: Status, wish: Wish | None = None, *, name: str = "a", priority: int = 0) -> Standing:
-    return Standing(name, status, priority, wish)
+def one(status: Status, wish: Wish | None = None, *, name: str = "a", priority: int = 0, content: int | None = None) -> Standing:
+    return Standing(name, status, priority, wish, content)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,16 @@ def test_claims_go_by_priority_and_then_by_age():
     assert [action.item_id for action in decided(*waiting)] == ["c", "a"]
     assert [action.item_id for action in decided(*waiting, free_slots=9)] == ["c", "a", "b"]
     assert decided(*waiting, free_slots=0) == []
+
+
+def test_U19_of_twins_only_one_is_begun_and_others_take_the_slots():
+    twins = [one(Status.TO_DO, name=name, content=7) for name in "abcdefgh"]
+    others = [one(Status.TO_DO, name=name, content=number) for number, name in enumerate("xyz")]
+    assert decided(*twins, *others, free_slots=3) == [Action("claim", name) for name in "axy"]
+    begun = one(Status.IN_PROGRESS, name="0", content=7)
+    assert decided(begun, *twins, *others, running=["0"], free_slots=2) == [Action("claim", name) for name in "xy"]
+    assert decided(begun, *twins, running=["0"], free_slots=2) == []
+    assert decided(*twins, resting=["a"], free_slots=2) == [Action("claim", "b")]
 
 
 def test_what_rests_is_left_alone_and_others_take_its_place():

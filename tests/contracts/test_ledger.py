@@ -175,6 +175,21 @@ def test_items_are_found_by_idempotency_key_per_client(ledger):
     assert ledger.with_key("laptop", "k2") == later
 
 
+def test_items_are_found_by_their_content_the_newest_first(ledger):
+    digest = "0123456789abcdef" * 8
+    first = put(ledger, sha512_checksum=digest)
+    put(ledger, sha512_checksum=digest[:64] + "0" * 64)
+    assert list(ledger.with_content(digest)) == [first]
+    second = put(ledger, sha512_checksum=digest, client_id="desk", options={"sha512_checksum": "0" * 128})
+    assert list(ledger.with_content(digest)) == [second, first]
+    ended = first.changed(status=Status.FINISHED_WITH_ERRORS)
+    ledger.change([Put(ended, 1)])
+    assert list(ledger.with_content(digest)) == [second, ended]
+    ledger.change([Delete(first.item_id, 2)])
+    assert list(ledger.with_content(digest)) == [second]
+    assert list(ledger.with_content("f" * 128)) == []
+
+
 def test_wishes_and_old_acknowledgements_are_found(ledger):
     plain, cancelled, finished = put(ledger), put(ledger), put(ledger)
     ledger.change([Put(cancelled.wishing(Wish.CANCEL), 1)])

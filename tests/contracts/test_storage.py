@@ -1,5 +1,6 @@
 """The law of the storage (dmc/broker/storage.py), each line a test, on every variant."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,50 @@ def test_out_is_emptied_and_the_rest_stays(shelf):
     shelf.storage.empty_out(item_id)
     assert shelf.disk.names(folder / "out") == []
     assert shelf.disk.names(folder) == ["log.txt", "original.mov", "out", "ticket.json"]
+
+
+def shared(shelf: Shelf) -> tuple[str, str]:
+    """An item with a result, and one whose bytes are links to it."""
+    first, second = shelf.admitted(), shelf.admitted()
+    for item_id in (first, second):
+        shelf.storage.empty_out(item_id)
+    shelf.disk.write(shelf.storage.folder(first) / "out" / "result.mkv", b"result")
+    assert shelf.storage.share(first, "original.mov", second, "original.mov")
+    return first, second
+
+
+def test_after_sharing_both_are_whole_and_removing_one_leaves_the_other(shelf):
+    for gone in (0, 1):
+        pair = shared(shelf)
+        inodes = {shelf.disk.stat(shelf.storage.folder(item_id) / "out" / "result.mkv").st_ino for item_id in pair}
+        assert len(inodes) == 1
+        shelf.storage.remove(pair[gone])
+        left = shelf.storage.folder(pair[1 - gone])
+        assert shelf.disk.read(left / "original.mov") == b"original"
+        assert shelf.disk.read(left / "out" / "result.mkv") == b"result"
+        assert sorted(shelf.disk.names(left)) == ["original.mov", "out", "ticket.json"]
+
+
+def test_sharing_again_after_a_crash_leaves_nothing_behind(shelf):
+    first, second = shared(shelf)
+    shelf.storage.empty_out(second)
+    assert shelf.storage.share(first, "original.mov", second, "original.mov")
+    assert sorted(shelf.disk.names(shelf.storage.folder(second))) == ["original.mov", "out", "ticket.json"]
+
+
+def test_what_cannot_be_shared_is_told_and_the_original_stays(shelf, monkeypatch):
+    first, second = shared(shelf)
+    third = shelf.admitted()
+    shelf.storage.empty_out(third)
+    assert not shelf.storage.share(first, "gone.mov", third, "original.mov")
+    shelf.storage.empty_out(third)
+
+    def no_links(*_):
+        raise OSError(errno.EPERM, "this file system knows no hard links")
+
+    monkeypatch.setattr(shelf.disk, "link", no_links)
+    assert not shelf.storage.share(second, "original.mov", third, "original.mov")
+    assert shelf.disk.read(shelf.storage.folder(third) / "original.mov") == b"original"
 
 
 def test_an_outcome_is_read_back_and_replaced(shelf):
