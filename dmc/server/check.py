@@ -1,7 +1,8 @@
 """`POST /api/v1/check`: which of these files does the server have already, which are on their way, which does it want?
 
-Answers for the asking client alone. That equal content of two clients is converted once is not done here yet: the second
-client is answered `want`.
+Answers for the asking client alone. Equal content of two clients is converted once, but the second client sends its bytes
+all the same: who merely knows a digest must not get somebody else's file, nor learn that the server has it. What is shared
+is the conversion, see twins.py of the broker.
 """
 
 from aiohttp import web

@@ -167,6 +167,10 @@ def workload(house: House) -> None:
     wish(house.ledger, first.item_id, Wish.DELETE)
     house.convert(second.item_id)
     house.settle()
+    house.add(b"second original")  # A twin: it takes over the end of the second and shares its bytes, which then lose their first name.
+    house.settle()
+    wish(house.ledger, second.item_id, Wish.DELETE)
+    house.settle()
     fourth = house.add(b"fourth original")
     house.settle()
     house.disk.write(house.storage.folder(fourth.item_id) / "out" / "half.mkv", b"half a res")

@@ -103,6 +103,33 @@ def a_removal_is_not_synced(patch):
 
 
 @bug
+def a_twin_takes_the_bytes_away_instead_of_sharing_them(patch):
+    def share(self, from_id, from_name, item_id, file_name):
+        source, target = self.folder(from_id), self.folder(item_id)
+        for name in self._disk.names(source / "out"):
+            self._disk.rename(source / "out" / name, target / "out" / name)
+        return True
+
+    patch.setattr(StorageDirs, "share", share)
+
+
+@bug
+def the_links_of_a_twin_are_not_synced(patch):
+    def keep_out(self, item_id):
+        if (self.folder(item_id) / "out" / "result.mkv") not in linked:
+            real(self, item_id)
+
+    def link(self, source, target):
+        linked.add(target)
+        real_link(self, source, target)
+
+    linked: set[Path] = set()
+    real, real_link = StorageDirs.keep_out, SimDisk.link
+    patch.setattr(StorageDirs, "keep_out", keep_out)
+    patch.setattr(SimDisk, "link", link)
+
+
+@bug
 def the_record_goes_before_the_files(patch):
     def remove(self, item):
         self._ledger.change([Delete(item.item_id, item.version)], self._guard)

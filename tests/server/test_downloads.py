@@ -193,6 +193,17 @@ async def test_an_item_without_a_result_says_why(running: House, http: aiohttp.C
             assert "to_do" in (await reply.json())["error"]["hint"]
 
 
+async def test_U19_a_receipt_that_is_shared_never_tells_the_name_that_another_client_gave_the_file(
+    running: House, http: aiohttp.ClientSession, item: str
+) -> None:
+    folder = running.storage.folder(item)
+    assert folder is not None
+    (folder / "out" / "receipt.json").write_text('{"schema": "dmc.receipt/1", "source": {"file_name": "diagnosis.mov", "file_size": 5}}')
+    async with http.get(f"{ITEMS}/{item}/receipt") as reply:
+        told = await reply.json()
+    assert told == {"schema": "dmc.receipt/1", "source": {"file_name": running.ledger.get(item).original_file_name, "file_size": 5}}
+
+
 async def test_receipt_and_log_are_served(http: aiohttp.ClientSession, item: str) -> None:
     async with http.get(f"{ITEMS}/{item}/receipt") as reply:
         assert await reply.json() == {"kept": []}
