@@ -1,9 +1,10 @@
-"""What one change of the ledger costs, by number of items: the JSON ledger with its journal against rewriting the whole file.
+"""What one change of the ledger costs, by number of items: JSON with its journal, SQLite, and rewriting the whole file, side by side.
 
     python bench/ledger.py [--items 1000,10000,100000] [--folder FOLDER]
 
 Times of a change are medians of many, with folding off; "own" leaves the time inside fsync out. `rewrite` does what a naive ledger does:
-the whole file to a temporary name, fsync, rename, fsync of the folder.
+the whole file to a temporary name, fsync, rename, fsync of the folder. `restart ms` is from opening the JSON ledger of a data folder with
+so many finished items to the first job handed to an executor.
 """
 
 import argparse
@@ -17,12 +18,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dmc.broker.admission import Admissions
+from dmc.broker.broker import Broker, BrokerSettings
+from dmc.broker.control import Control
 from dmc.broker.ledger import Ledger, Put
 from dmc.broker.ledger_json import LedgerJson
+from dmc.broker.ledger_sqlite import LedgerSqlite
+from dmc.broker.recovery import every
+from dmc.broker.storage_dirs import StorageDirs
+from dmc.broker.threads import ThreadIndex
+from dmc.clock import SystemClock
 from dmc.conversions import MediaType
 from dmc.files import RealDisk, write_durably
 from dmc.items import Item, ItemIds, Outcome, Status
-from dmc.jobs import ResultFacts
+from dmc.jobs import Job, Report, ResultFacts
 from dmc.journal import NEVER
 
 CHANGES = 300
@@ -153,6 +162,68 @@ def opening(folder: Path) -> tuple[float, float]:
     return float(took), float(grown)
 
 
+def with_sqlite(folder: Path, json_ledger: Ledger) -> tuple[float, float]:
+    """Median milliseconds of a change in SQLite with the same records, and milliseconds to open it."""
+    made = LedgerSqlite.open(folder)
+    made.write_anew(every(json_ledger))
+    made.close()
+    started = time.perf_counter()
+    ledger = LedgerSqlite.open(folder)
+    open_ms = (time.perf_counter() - started) * 1e3
+    change_ms, _, _ = timed_changes(ledger, TimedDisk())
+    ledger.close()
+    return change_ms, open_ms
+
+
+class NotedJobs:
+    """An executor that only notes what it is given."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def submit(self, job: Job) -> None:
+        self.jobs.append(job)
+
+    def poll(self) -> list[Report]:
+        return []
+
+    def cancel(self, item_id: str) -> None:
+        """Nothing runs."""
+
+    def free_slots(self) -> int:
+        return 1 - len(self.jobs)
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+def restart(data: Path) -> float:
+    """Milliseconds from opening the ledger to the first job, with a folder for each finished item and one item to do."""
+    disk, clock, executor = RealDisk(), SystemClock(), NotedJobs()
+    storage = StorageDirs(data, disk)
+    storage.prepare()
+    with_folders = LedgerJson.open(data, disk)
+    for item in every(with_folders, Status.FINISHED_SUCCESSFUL):
+        (data / "finished" / item.item_id).mkdir()
+    for item in [*every(with_folders, Status.TO_DO), *every(with_folders, Status.IN_PROGRESS)]:
+        with_folders.change([Put(item.changed(status=Status.FINISHED_WITH_ERRORS), item.version)])
+    admissions = Admissions(with_folders, storage, clock, ItemIds(with_folders.newest_id()))
+    item_id, folder = admissions.begin()
+    (folder / "original.mov").write_bytes(b"film")
+    announced = {"client_id": "c", "label": "a.mov", "conversion_type": "h265", "options": {}, "idempotency_key": None}
+    admissions.admit(item_id, **announced, sha512="ab" * 64, file_size=4, media_type=MediaType.VIDEO, file_name="original.mov")
+    started = time.perf_counter()
+    ledger, control = LedgerJson.open(data, disk), Control(data, disk, clock)
+    threads = ThreadIndex(data, disk, clock)
+    broker = Broker(ledger, StorageDirs(data, disk), executor, clock, control, threads, BrokerSettings(disk_floor=0))
+    broker.start_up()
+    while not executor.jobs:
+        broker.step()
+    took = (time.perf_counter() - started) * 1e3
+    control.release()
+    return took
+
+
 def measure(folder: Path, items: int) -> dict[str, float]:
     """One row of the table."""
     fill(folder, items)
@@ -168,18 +239,23 @@ def measure(folder: Path, items: int) -> dict[str, float]:
     fold_ms = timed(ledger.checkpoint)
     page_ms = timed(lambda: ledger.select(limit=200))
     rewrite_ms = timed_rewrites(folder, 5 if items > 20_000 else 30)
+    sqlite_ms, sqlite_open_ms = with_sqlite(folder, ledger)
+    (folder / "index.sqlite").unlink()
     return {
         "items": items,
         "change ms": change_ms,
         "own ms": own_ms,
         "syncs": syncs,
+        "SQLite ms": sqlite_ms,
         "rewrite ms": rewrite_ms,
         "batch of 1000 ms": batch_ms,
         "its syncs": batch_syncs,
         "open ms": open_ms,
         "open MiB": open_mb,
+        "SQLite open ms": sqlite_open_ms,
         "fold ms": fold_ms,
         "first page ms": page_ms,
+        "restart ms": restart(folder),
     }
 
 

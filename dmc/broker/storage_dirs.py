@@ -189,9 +189,9 @@ class StorageDirs:
         """In finished/ only names are looked at: there may be very many."""
         moved = []
         for name in self._disk.names(self._data / place):
-            path = self._data / place / name
-            if not _ID.fullmatch(name) or (place is not Place.FINISHED and not self._is_folder(path)):
-                moved.append(f"{place}/{name} to {QUARANTINE}/{self._to_quarantine(path)}")
+            if _ID.fullmatch(name) and (place is Place.FINISHED or self._is_folder(self._at(place, name))):
+                continue
+            moved.append(f"{place}/{name} to {QUARANTINE}/{self._to_quarantine(self._data / place / name)}")
         return moved
 
     def tidy(self, item_id: str) -> None:
