@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = """# What becomes of real files
 
-Every file of a collection of real media (phones, cameras, browsers, broken and hostile ones), handed to `dmc convert` with the type that fits
-its medium by default. Made by `bench/media_table.py`; the receipt of each result says more.
+Every file of a collection of real media (phones, cameras, browsers, broken and hostile ones), handed to `dmc convert` with
+the type that fits its medium by default. Made by `bench/media_table.py`; the receipt of each result says more.
 
 | file | to | end | what |
 |---|---|---|---|
