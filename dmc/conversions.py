@@ -49,11 +49,21 @@ CONVERSION_TYPES: Mapping[str, ConversionType] = {
     for kind in (
         ConversionType("h264", _VIDEO, MediaType.VIDEO, ".mkv", "H.264 video (x264), sound copied where it fits"),
         ConversionType("h265", _VIDEO, MediaType.VIDEO, ".mkv", "H.265 video (x265), sound copied where it fits"),
+        ConversionType("vp9", _VIDEO, MediaType.VIDEO, ".webm", "VP9 video and Opus sound in WebM"),
+        ConversionType("av1", _VIDEO, MediaType.VIDEO, ".mkv", "AV1 video (SVT-AV1), sound copied where it fits"),
         ConversionType("web", _VIDEO, MediaType.VIDEO, ".mp4", "plays and seeks in every browser: H.264 and AAC, at most 1080p"),
         ConversionType("mkv", _VIDEO | _SOUND, MediaType.VIDEO, ".mkv", "Matroska, packets untouched: only the container changes"),
+        ConversionType(
+            "mp4", _VIDEO | _SOUND, MediaType.VIDEO, ".mp4", "MP4 with its index first, packets untouched where it can hold them"
+        ),
         ConversionType("opus", _SOUND, MediaType.AUDIO, ".opus", "Opus sound, from sound or from the sound of a video"),
         ConversionType("mp3", _SOUND, MediaType.AUDIO, ".mp3", "MP3 sound, from sound or from the sound of a video"),
+        ConversionType("aac", _SOUND, MediaType.AUDIO, ".m4a", "AAC sound in M4A, from sound or from the sound of a video"),
+        ConversionType(
+            "flac", _SOUND, MediaType.AUDIO, ".flac", "FLAC sound without further loss, from sound or from the sound of a video"
+        ),
         ConversionType("webp", _IMAGE, MediaType.IMAGE, ".webp", "WebP picture, animated ones stay animated"),
+        ConversionType("avif", _IMAGE, MediaType.IMAGE, ".avif", "AVIF picture, animated ones stay animated"),
         ConversionType("png", _IMAGE, MediaType.IMAGE, ".png", "PNG picture without loss, animated ones stay animated"),
         ConversionType("jpeg", _IMAGE, MediaType.IMAGE, ".jpg", "JPEG picture"),
     )
@@ -133,15 +143,22 @@ _EVERY = (
 )
 _CRF = Option("crf", "quality of the picture, smaller is better and larger", 0, 51)
 _HEIGHT = Option("height", "largest height of the picture in pixels; it is never enlarged", 16, 8640, whole=True)
-_CONTAINER = Option("container", "container of the result", words=("mkv", "mp4"))
+_FINE_CRF = Option("crf", "quality of the picture, smaller is better and larger", 0, 63)
+
+
+def _container(*names: str) -> Option:
+    return Option("container", "container of the result", words=names)
+
 
 OPTIONS: Mapping[str, Mapping[str, Option]] = {
     name: {option.name: option for option in (*_EVERY, *own)}
     for name, own in (
-        ("h264", (_CRF, _HEIGHT, _CONTAINER)),
-        ("h265", (_CRF, _HEIGHT, _CONTAINER)),
+        ("h264", (_CRF, _HEIGHT, _container("mkv", "mp4"))),
+        ("h265", (_CRF, _HEIGHT, _container("mkv", "mp4"))),
+        ("vp9", (_FINE_CRF, _HEIGHT, _container("webm", "mkv", "mp4"))),
+        ("av1", (_FINE_CRF, _HEIGHT, _container("mkv", "mp4", "webm"))),
         ("web", (_CRF, _HEIGHT)),
-        *((name, ()) for name in ("mkv", "opus", "mp3", "webp", "png", "jpeg")),
+        *((name, ()) for name in ("mkv", "mp4", "opus", "mp3", "aac", "flac", "webp", "avif", "png", "jpeg")),
     )
 }
 """The options that each conversion type takes."""

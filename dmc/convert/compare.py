@@ -152,7 +152,9 @@ def _picture_entries(plan: StreamPlan, then: StreamFacts, now: StreamFacts) -> I
         )
     if then.sample_aspect not in (None, (0, 1), (1, 1)):
         same = then.sample_aspect == now.sample_aspect
-        yield _entry("sample aspect" + name, same, _ratio(then), f"{_ratio(then)} became {_ratio(now)}")
+        squared = plan.video is not None and plan.video.sample_aspect != then.sample_aspect
+        detail = _ratio(then) if same else f"{_ratio(then)} became {_ratio(now)}" + (", by scaling" if squared else "")
+        yield MetadataEntry(kind="sample aspect" + name, outcome="kept" if same else "changed" if squared else "lost", detail=detail)
     if then.transfer in (16, 18):
         kind = "HDR10" if then.transfer == 16 else "HLG"
         same = (then.primaries, then.transfer, then.colour_matrix) == (now.primaries, now.transfer, now.colour_matrix)

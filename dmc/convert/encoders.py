@@ -17,6 +17,9 @@ _FINEST = 1_000_000
 _USUAL = Fraction(1, 90_000)
 _USUAL_RATE = Fraction(25)
 _MP4_HEVC = "hvc1"
+_MOST_LEVELS = 6
+"""SVT-AV1 knows six levels of parallelism."""
+
 _QUALITY_STEPS = 118
 """FFmpeg's FF_QP2LAMBDA: a VBR quality is handed over in these steps."""
 
@@ -51,12 +54,16 @@ def add_video(out: OutputContainer, work: VideoWork, base: Fraction | None, limi
 
 
 def _options(work: VideoWork, limits: Limits) -> dict[str, str]:
+    if work.encoder == "libvpx-vp9":
+        return {"crf": f"{work.crf:g}", "b": "0", "deadline": "good", "cpu-used": work.preset, "row-mt": "1", "tile-columns": "2"}
     options = {"preset": work.preset, "crf": f"{work.crf:g}"}
     params = [f"{name}={value}" for name, value in work.params]
     if work.encoder == "libx265":
         params.append("log-level=error")
         if limits.encoder_threads:
             params.append(f"pools={limits.encoder_threads}")
+    if work.encoder == "libsvtav1" and limits.encoder_threads:
+        params.append(f"lp={min(limits.encoder_threads, _MOST_LEVELS)}")
     if params and work.params_option is not None:
         options[work.params_option] = ":".join(params)
     return options
@@ -69,11 +76,13 @@ def add_sound(out: OutputContainer, work: SoundWork) -> AudioStream:
         raise TypeError(f"{work.encoder} encodes no sound")
     context = stream.codec_context
     context.layout = work.layout
+    if work.sample_format is not None:
+        context.format = work.sample_format
     context.time_base = Fraction(1, work.sample_rate)
     if work.quality is not None:
         context.qscale = True
         context.global_quality = work.quality * _QUALITY_STEPS
-    else:
+    elif work.bit_rate:
         context.bit_rate = work.bit_rate
     return stream
 

@@ -31,7 +31,7 @@ DEMUXERS = (
 )
 """Demuxers that read one file and nothing else; playlists, devices, picture sequences and text are left out on purpose."""
 
-MUXERS = frozenset({"matroska", "mp4", "mov", "mp3", "ogg", "opus"})
+MUXERS = frozenset({"matroska", "mp4", "mov", "mp3", "ogg", "opus", "webm", "flac"})
 FRAME_BAD = (FFmpegError, ValueError)
 """What decoding a bad packet raises."""
 

@@ -1,9 +1,10 @@
-"""Pictures, by Pillow: still ones and animated ones become WebP, PNG or JPEG, with what belongs to them, verified and with a receipt.
+"""Pictures, by Pillow: still ones and animated ones become WebP, AVIF, PNG or JPEG, with what belongs to them, verified and with a receipt.
 
 Decisions stand in pictures_plan.py, tags in pictures_tags.py, the door in pictures_open.py, the comparison in pictures_check.py.
 Here is the order: look → decide → write → read everything back. Nothing is written but the result, synced before it is named.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -127,6 +128,7 @@ class _Conversion:
             depth=depth,
             alpha=any(frame.alpha for frame in frames),
             frames=len(frames),
+            plays=_plays(facts.container, tags.loop),
             extra_pictures=hidden if animated else frame_count(picture) - 1,
             size=upright(picture, orientation).size,
             has_icc=tags.icc is not None,
@@ -156,7 +158,12 @@ class _Conversion:
         total = frame_count(picture)
         if plan.frames > 1:
             rest = Rest(picture, seen.first + 1, make, lambda number: self._tick("write", number + 1, total))
-            settings |= {"save_all": True, "append_images": [rest], "loop": _plays(seen), "duration": _delays(seen.frames)}
+            settings |= {
+                "save_all": True,
+                "append_images": [rest],
+                "loop": _plays(seen.facts.container, seen.tags.loop),
+                "duration": _delays(seen.frames, plan),
+            }
             settings |= {"disposal": 0, "blend": 0, "default_image": False} if plan.target.name == "png" else {}
         patience = _SLOWEST_S_PER_PIXEL * first.width * first.height * plan.frames + 60.0
         with target.open("xb") as file, alive(lambda: self._on_progress(self._reached, None, None), patience):
@@ -274,13 +281,16 @@ def _animation_entries(seen: _Seen, merged: int) -> list[MetadataEntry]:
     return [MetadataEntry(kind="animation", outcome="kept", detail=detail)]
 
 
-def _delays(frames: list[FrameFacts]) -> list[float]:
-    return [frame.delay_ms for frame in frames]
+def _delays(frames: list[FrameFacts], plan: PicturePlan) -> list[float] | list[int]:
+    """How long each frame is shown; AVIF takes whole milliseconds, so there the clock of the whole is rounded, not each step."""
+    if plan.target.name != "avif":
+        return [frame.delay_ms for frame in frames]
+    ends = [round(end) for end in itertools.accumulate(frame.delay_ms for frame in frames)]
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _plays(seen: _Seen) -> int:
-    """How often the animation plays, 0 for ever. GIF counts repetitions (none said: it plays once), WebP and PNG count plays."""
-    loop = seen.tags.loop
-    if seen.facts.container != "gif":
+def _plays(container: str, loop: int | None) -> int:
+    """How often an animation plays, 0 for ever. GIF counts repetitions (none said: it plays once), WebP and PNG count plays."""
+    if container != "gif":
         return loop or 0
     return 1 if loop is None else loop + 1 if loop else 0

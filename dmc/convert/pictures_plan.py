@@ -2,7 +2,8 @@
 
 Choices, all in one place. Upright: pixels are turned as EXIF says, and the tag is set to 1, so that a viewer that does not know
 the tag shows it right and nothing is turned twice. WebP: lossless for pictures with a palette (drawings, screens, GIFs), where
-that is also smaller; else quality 82. JPEG: quality 90, 4:2:0, progressive; transparency onto white. PNG: nothing is lost.
+that is also smaller; else quality 82. AVIF: quality 70.
+JPEG: quality 90, 4:2:0, progressive; transparency onto white. PNG: nothing is lost.
 """
 
 from collections.abc import Mapping
@@ -32,6 +33,9 @@ class Target:
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 TARGETS: Mapping[str, Target] = {
     "webp": Target("webp", "WebP", "WEBP", ".webp", frozenset({"RGB", "RGBA"}), True, True, 16383, {"quality": 82, "method": 4}),
+    "avif": Target(
+        "avif", "AVIF", "AVIF", ".avif", frozenset({"RGB", "RGBA"}), True, True, 65535, {"quality": 70, "speed": 6, "subsampling": "4:2:0"}
+    ),
     "png": Target("png", "PNG", "PNG", ".png", _PNG_MODES, True, True, (1 << 31) - 1, {"optimize": True}),
     "jpeg": Target(
         "jpeg",
@@ -52,13 +56,14 @@ class Source:
     """What the decisions need of a picture.
 
     `depth` is bits per sample, `alpha` whether any frame lets anything through, `frames` those that follow each other in time,
-    `extra_pictures` others in the file (pages, previews).
+    `plays` how often (0: for ever), `extra_pictures` others in the file (pages, previews).
     """
 
     mode: str
     depth: int
     alpha: bool
     frames: int
+    plays: int
     extra_pictures: int
     size: tuple[int, int]
     has_icc: bool
@@ -131,6 +136,8 @@ def _entries(source: Source, target: Target, mode: str) -> list[MetadataEntry]:
     if source.frames > 1 and not target.animation:
         detail = f"{source.frames - 1} of {source.frames} frames: {target.title} holds one"
         found.append(MetadataEntry(kind="animation", outcome="lost", detail=detail))
+    if source.frames > 1 and target.name == "avif" and source.plays != 0:
+        found.append(MetadataEntry(kind="repetitions", outcome="lost", detail=f"it plays {source.plays} times; AVIF cannot say it here"))
     if source.extra_pictures:
         detail = f"{source.extra_pictures} more in the file, such as pages, previews or a stand-in for the animation"
         found.append(MetadataEntry(kind="further pictures", outcome="lost", detail=detail))

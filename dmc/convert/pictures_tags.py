@@ -93,19 +93,40 @@ def _exif_of_tiff(picture: Image.Image) -> bytes | None:
 
 def upright_exif(exif: bytes) -> bytes:
     """`exif` with the orientation of its first directory set to 1 and every other byte as it was; as it is if it cannot be followed."""
+    found = _orientation_entry(exif)
+    if found is None:
+        return exif
+    entry, _end, order, kind = found
+    value = struct.pack(f"{order}HH", 1, 0) if kind == 3 else struct.pack(f"{order}I", 1)
+    return exif[: entry + 8] + value + exif[entry + 12 :]
+
+
+def exif_without_orientation(exif: bytes) -> bytes:
+    """`exif` with that entry taken out of its directory and every other byte where it was, since offsets count from the start."""
+    found = _orientation_entry(exif)
+    if found is None:
+        return exif
+    entry, end, order, _kind = found
+    (start,) = struct.unpack_from(f"{order}I", exif, 4)
+    (count,) = struct.unpack_from(f"{order}H", exif, start)
+    return exif[:start] + struct.pack(f"{order}H", count - 1) + exif[start + 2 : entry] + exif[entry + 12 : end] + bytes(12) + exif[end:]
+
+
+def _orientation_entry(exif: bytes) -> tuple[int, int, str, int] | None:
+    """Where the orientation stands in the first directory, where that directory ends, the byte order, and the entry's type."""
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None or len(exif) < 14:
-        return exif
+        return None
     (start,) = struct.unpack_from(f"{order}I", exif, 4)
     if start + 2 > len(exif):
-        return exif
+        return None
     (count,) = struct.unpack_from(f"{order}H", exif, start)
-    for entry in range(start + 2, min(start + 2 + 12 * count, len(exif) - 11), 12):
+    end = start + 2 + 12 * count + 4
+    for entry in range(start + 2, min(end - 4, len(exif) - 11), 12):
         tag, kind = struct.unpack_from(f"{order}HH", exif, entry)
         if tag == _ORIENTATION and kind in (3, 4):
-            value = struct.pack(f"{order}HH", 1, 0) if kind == 3 else struct.pack(f"{order}I", 1)
-            return exif[: entry + 8] + value + exif[entry + 12 :]
-    return exif
+            return entry, min(end, len(exif)), order, kind
+    return None
 
 
 def upright_xmp(xmp: bytes) -> bytes:
@@ -164,7 +185,7 @@ class Fitting:
         dpi = self.tags.dpi
         if dpi is None:
             return
-        if self._target.name != "webp":
+        if self._target.name not in ("webp", "avif"):
             self.arguments["dpi"] = dpi
             self._say("resolution", "kept", f"{dpi[0]:.0f} × {dpi[1]:.0f} dpi")
         elif self.tags.exif is None:
@@ -173,7 +194,9 @@ class Fitting:
         elif exif_holds_resolution(self.tags.exif):
             self._say("resolution", "kept", "in EXIF")
         else:
-            self._say("resolution", "lost", f"{dpi[0]:.0f} × {dpi[1]:.0f} dpi: WebP has no place for it but EXIF, which has none")
+            self._say(
+                "resolution", "lost", f"{dpi[0]:.0f} × {dpi[1]:.0f} dpi: {self._target.title} has no place for it but EXIF, which has none"
+            )
 
     def _fit_bytes(self, kind: str, value: bytes | None) -> None:
         if value is None:
@@ -184,6 +207,8 @@ class Fitting:
             if kind == "EXIF" and self.tags.has_gps:
                 self._say("GPS", "lost", "with the EXIF")
             return
+        if kind == "EXIF" and self._target.name == "avif":
+            value = exif_without_orientation(value)  # AVIF has a place of its own for it, and Pillow would write all the rest anew.
         self.wanted[kind] = value
         if kind == "EXIF":
             self.arguments["exif"] = _EXIF_MARK + value if self._target.name == "jpeg" else value

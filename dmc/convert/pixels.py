@@ -3,8 +3,10 @@
 Depth, chroma, range, colour tags and sample aspect stay as they are unless the encoder or the recipe cannot have them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from dmc.convert.facts import StreamFacts
@@ -17,6 +19,13 @@ UNSPECIFIED = 2
 HIGH_DEFINITION = 720
 SCALING = "lanczos+accurate_rnd+full_chroma_int"
 """Without accurate_rnd FFmpeg's scaler darkens the picture by one or two levels (measured)."""
+
+
+_HDR_PARAMETERS = {
+    "libx265": ("master-display", "max-cll"),
+    "libx264": ("mastering-display", "cll"),
+    "libsvtav1": ("mastering-display", "content-light"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +74,8 @@ def target_size(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, 
     return max(2, round(width * factor / 2) * 2), max(2, round(height * factor / 2) * 2)
 
 
-def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, Any]) -> VideoWork:
-    """How `stream` is encoded by `recipe`."""
+def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, Any], *, square: bool = False) -> VideoWork:
+    """How `stream` is encoded by `recipe`. `square`: neither codec nor container can say that pixels are not square."""
     filters: list[tuple[str, str]] = []
     changes: list[str] = []
     if stream.interlaced:
@@ -80,8 +89,15 @@ def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, A
     if (width, height) != (stream.width, stream.height):
         filters.append(("scale", f"w={width}:h={height}:flags={SCALING}"))
         changes.append(f"{stream.width}x{stream.height} is scaled to {width}x{height}")
+    aspect = stream.sample_aspect
+    if square and aspect is not None and aspect[0] and aspect[0] != aspect[1]:
+        width, height = _squared(width, height, Fraction(*aspect), keep_height="height" in options)
+        filters += [("scale", f"w={width}:h={height}:flags={SCALING}"), ("setsar", "1")]
+        changes.append(f"pixels of {aspect[0]}:{aspect[1]} become square ones, {width}x{height}: the picture keeps its shape")
+        aspect = (1, 1)
     pix_fmt, chroma = _format(stream, recipe, filters, changes)
-    padded_width, padded_height = _even(width, chroma in ("420", "422")), _even(height, chroma == "420")
+    halves_width, halves_height = chroma in ("420", "422") and not recipe.odd_sizes, chroma in ("420", "440") and not recipe.odd_sizes
+    padded_width, padded_height = _even(width, halves_width), _even(height, halves_height)
     if (padded_width, padded_height) != (width, height):
         right, bottom = padded_width - width, padded_height - height
         filters.append(("pad", f"w={padded_width}:h={padded_height}:x=0:y=0"))
@@ -102,13 +118,20 @@ def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, A
         params=() if to_standard else tuple(_static_hdr(stream, recipe)),
         params_option=recipe.params_option,
         rate=stream.rate,
-        sample_aspect=stream.sample_aspect,
+        sample_aspect=aspect,
         matrix=stream.matrix,
         primaries=primaries,
         transfer=transfer,
         colour_matrix=matrix,
         colour_range=colours,
     )
+
+
+def _squared(width: int, height: int, aspect: Fraction, *, keep_height: bool) -> tuple[int, int]:
+    """The size with square pixels: the shorter of both directions grows, so that no detail goes; the height stays if it was asked for."""
+    if aspect > 1 or keep_height:
+        return max(2, round(width * aspect / 2) * 2), height
+    return width, max(2, round(height / aspect / 2) * 2)
 
 
 def _even(length: int, needed: bool) -> int:
@@ -128,7 +151,9 @@ def _format(stream: StreamFacts, recipe: VideoRecipe, filters: list[tuple[str, s
     if depth < (stream.depth or 8):
         changes.append(f"{stream.depth} bits become {depth}")
     if (stream.pix_fmt or "").startswith("yuvj") and depth == 8 and not recipe.standard_range_only:
-        return f"yuvj{chroma}p", chroma
+        if recipe.full_range_by_format:
+            return f"yuvj{chroma}p", chroma
+        filters.append(("scale", "in_range=pc:out_range=pc"))
     return f"yuv{chroma}p" + ("" if depth == 8 else f"{depth}le"), chroma
 
 
@@ -154,12 +179,24 @@ def _colours(stream: StreamFacts, to_standard: bool) -> tuple[int, int, int, int
 
 def _static_hdr(stream: StreamFacts, recipe: VideoRecipe) -> list[tuple[str, str]]:
     """Mastering display and light level as parameters of the encoder; PyAV drops them otherwise."""
-    names = {"libx265": ("master-display", "max-cll"), "libx264": ("mastering-display", "cll")}[recipe.encoder]
-    found = []
+    names = _HDR_PARAMETERS.get(recipe.encoder)
+    found: list[tuple[str, str]] = []
+    if names is None:
+        return found
     if stream.mastering is not None:
-        found.append((names[0], stream.mastering))
+        found.append((names[0], _in_real_units(stream.mastering) if recipe.encoder == "libsvtav1" else stream.mastering))
     if stream.light_level is not None:
         found.append((names[1], stream.light_level))
     if found and recipe.encoder == "libx265":
         found.append(("hdr10", "1"))
     return found
+
+
+def _in_real_units(mastering: str) -> str:
+    """A mastering display in 0..1 and cd/m2, as SVT-AV1 takes it, from steps of 0.00002 and 0.0001."""
+    places, _, light = mastering.partition("L")
+    parts = [
+        re.sub(r"\d+", lambda number: f"{int(number[0]) / 50000:.5f}", places),
+        re.sub(r"\d+", lambda n: f"{int(n[0]) / 10000:.4f}", light),
+    ]
+    return "L".join(parts)

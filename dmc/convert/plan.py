@@ -18,6 +18,8 @@ Fate = Literal["kept", "changed", "lost"]
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """Channel layouts that encoders take, by number of channels."""
 
+_LOSSLESS_SOUND = frozenset({"flac", "alac", "wavpack", "tta", "ape", "truehd", "mlp", "tak", "shorten"})
+
 
 @dataclass(frozen=True, slots=True)
 class SoundWork:
@@ -28,6 +30,7 @@ class SoundWork:
     layout: str
     bit_rate: int
     quality: int | None = None
+    sample_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,9 @@ def _outcome(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container
     dynamic = [facts.streams[s.index].dynamic_hdr for s in made.streams if s.video is not None and facts.streams[s.index].dynamic_hdr]
     if dynamic:
         return replace(made, outcome="skip", reason=f"cannot keep dynamic HDR ({dynamic[0]}) when the picture is encoded anew")
+    shallow = recipe.video is not None and max(recipe.video.depths) < 10 and not recipe.video.standard_range_only
+    if shallow and any(s.video is not None and pixels.is_hdr(facts.streams[s.index]) for s in made.streams):
+        return replace(made, outcome="skip", reason=f"cannot keep HDR: {recipe.name} is written with 8 bits here")
     main = "audio" if recipe.only_sound else facts.media_type.value
     tracks = [s for s in made.streams if s.type == main and not s.cover]
     if all(s.action == "drop" for s in tracks):
@@ -114,7 +120,7 @@ def _outcome(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container
 
 def _already(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container, options: Mapping[str, Any]) -> str | None:
     """Why nothing needs to be done, if so."""
-    same_container = facts.container == container.demuxer
+    same_container = _is_in(facts, container)
     playable = [s for s in made.streams if s.type in ("video", "audio") and not s.cover and not facts.streams[s.index].empty]
     if recipe.remux:
         return f"already {container.title}" if same_container else None
@@ -128,6 +134,12 @@ def _already(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container
         as_wished = same_container and facts.index_first and all(s.action == "copy" for s in playable)
         return f"already {recipe.video.title} in {container.title}, with its index first" if as_wished else None
     return None if "container" in options and not same_container else f"already {recipe.video.title}"
+
+
+def _is_in(facts: MediaFacts, container: Container) -> bool:
+    """Is the file in `container` already? QuickTime and phones' 3GP are read by the same demuxer as MP4, but are none."""
+    brand = facts.tags.get("major_brand", "qt")
+    return facts.container == container.demuxer and not (container.edit_lists and brand.startswith(("qt", "3g")))
 
 
 def _warnings(facts: MediaFacts) -> list[str]:
@@ -183,7 +195,8 @@ class _Planning:
         must = self._why_encode(stream, recipe)
         if must is None:
             return _copy(stream, f"already {recipe.title}")
-        work = pixels.video_work(stream, recipe, self._options)
+        square = not (recipe.says_aspect or container.says_aspect)
+        work = pixels.video_work(stream, recipe, self._options, square=square)
         if min(work.width, work.height) < recipe.smallest:
             return _drop(stream, f"{recipe.title} takes no pictures as small as {work.width}x{work.height}")
         reason = "; ".join([must, *work.changes])
@@ -211,7 +224,7 @@ class _Planning:
             return _copy(stream, f"already fits into {container.title}")
         own = recipe.only_sound or recipe.copied_sound is not None
         how = recipe.sound if own else FALLBACK_SOUND.get(container.name)
-        if recipe.remux or how is None:
+        if how is None or not stream.decodable:
             return _drop(stream, f"{container.title} cannot hold {stream.codec}")
         work, changes = _sound_work(stream, how)
         reason = "; ".join([f"{stream.codec} becomes {how.title}", *changes])
@@ -250,7 +263,7 @@ def _best_sound(facts: MediaFacts) -> int | None:
 def _sound_work(stream: StreamFacts, recipe: SoundRecipe) -> tuple[SoundWork, list[str]]:
     """How the sound is encoded, and what changes by that."""
     before = stream.sample_rate or 48000
-    rate = before if before in recipe.rates else next((r for r in recipe.rates if r >= before), recipe.rates[-1])
+    rate = before if before in recipe.rates or not recipe.rates else next((r for r in recipe.rates if r >= before), recipe.rates[-1])
     channels = min(stream.channels or 2, recipe.most_channels)
     changes = []
     if channels != stream.channels:
@@ -258,4 +271,17 @@ def _sound_work(stream: StreamFacts, recipe: SoundRecipe) -> tuple[SoundWork, li
     if rate != before:
         changes.append(f"{before} Hz becomes {rate} Hz")
     bit_rate = recipe.bit_rate * max(channels, 1) // 2 if channels > 1 else recipe.bit_rate * 5 // 8
-    return SoundWork(recipe.encoder, rate, LAYOUTS[channels], bit_rate, recipe.quality), changes
+    work = SoundWork(recipe.encoder, rate, LAYOUTS[channels], bit_rate, recipe.quality)
+    if recipe.codec != "flac":
+        return work, changes
+    deep = _is_deep(stream)
+    if (stream.sample_format or "").startswith(("flt", "dbl")) and deep:
+        changes.append("floating-point samples become 24 bits")
+    return replace(work, sample_format="s32" if deep else "s16"), changes
+
+
+def _is_deep(stream: StreamFacts) -> bool:
+    """Do the samples have more than 16 bits? What lossy codecs decode to does not count as depth."""
+    return (stream.codec or "").startswith(("pcm_s24", "pcm_s32", "pcm_f", "pcm_u24", "pcm_u32")) or (
+        stream.codec in _LOSSLESS_SOUND and (stream.sample_format or "").startswith("s32")
+    )

@@ -18,6 +18,7 @@ TEXT_SUBTITLES = _set("subrip ass ssa webvtt mov_text text srt microdvd sami sub
 class Container:
     """What a container can hold, by FFmpeg's codec names.
 
+    `says_aspect`: its writer takes the shape of pixels from the encoder (Matroska could hold it, but FFmpeg's does not as used here).
     `subtitles` go in as they are, other text becomes `text`. `cover` is how a cover is stored: as attachment, stream or tag.
     """
 
@@ -31,13 +32,18 @@ class Container:
     text: str | None = None
     attachments: bool = False
     edit_lists: bool = False
+    says_aspect: bool = False
     cover: str | None = None
     options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class VideoRecipe:
-    """An encoder of pictures. `chromas` and `depths` are what it takes; the source's stay if they are among them."""
+    """An encoder of pictures. `chromas` and `depths` are what it takes; the source's stay if they are among them.
+
+    `says_aspect`: its stream tells the shape of its pixels.
+    `full_range_by_format`: it wants pictures of full range in pixel formats of their own (yuvj…), not only marked.
+    """
 
     codec: str
     title: str
@@ -51,11 +57,17 @@ class VideoRecipe:
     shortest: int | None = None
     standard_range_only: bool = False
     smallest: int = 2
+    odd_sizes: bool = False
+    says_aspect: bool = True
+    full_range_by_format: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class SoundRecipe:
-    """An encoder of sound. `bit_rate` is for two channels; `quality` is a VBR level and goes before it."""
+    """An encoder of sound. `bit_rate` is for two channels, 0 where nothing is lost; `quality` is a VBR level and goes before it.
+
+    No `rates`: it takes any.
+    """
 
     codec: str
     title: str
@@ -110,18 +122,56 @@ MP4 = Container(
     subtitles=frozenset({"mov_text"}),
     text="mov_text",
     edit_lists=True,
+    says_aspect=True,
     cover="stream",
     options=(("movflags", "+faststart"), ("strict", "experimental")),
 )
+WEBM = Container(
+    "webm",
+    "WebM",
+    "webm",
+    "webm",  # Read by the demuxer of Matroska, which does not tell: so no file is known to be WebM already.
+    video=frozenset({"vp8", "vp9", "av1"}),
+    sound=frozenset({"opus", "vorbis"}),
+    subtitles=frozenset({"webvtt"}),
+    text="webvtt",
+)
+M4A = Container(
+    "m4a",
+    "M4A",
+    "mp4",
+    "mov,mp4,m4a,3gp,3g2,mj2",
+    video=frozenset(),
+    sound=frozenset({"aac"}),
+    edit_lists=True,
+    cover="stream",
+    options=(("movflags", "+faststart"), ("brand", "M4A ")),
+)
+FLAC_FILE = Container("flac", "FLAC", "flac", "flac", video=frozenset(), sound=frozenset({"flac"}), cover="stream")
 OGG_OPUS = Container("opus", "Ogg Opus", "opus", "ogg", video=frozenset(), sound=frozenset({"opus"}), cover="tag")
 MP3_FILE = Container(
     "mp3", "MP3", "mp3", "mp3", video=frozenset(), sound=frozenset({"mp3"}), cover="stream", options=(("id3v2_version", "3"),)
 )
 
-CONTAINERS: Mapping[str, Container] = {container.name: container for container in (MKV, MP4, OGG_OPUS, MP3_FILE)}
+CONTAINERS: Mapping[str, Container] = {container.name: container for container in (MKV, MP4, WEBM, OGG_OPUS, MP3_FILE, M4A, FLAC_FILE)}
 
 _X264 = VideoRecipe("h264", "H.264", "libx264", 21, "medium", ("420", "422", "444"), (8, 10), "x264-params")
 _X265 = VideoRecipe("hevc", "H.265", "libx265", 24, "medium", ("420", "422", "444"), (8, 10, 12), "x265-params", smallest=16)
+_VP9 = VideoRecipe(
+    "vp9",
+    "VP9",
+    "libvpx-vp9",
+    32,
+    "2",
+    ("420", "422", "444", "440"),
+    smallest=1,
+    odd_sizes=True,
+    says_aspect=False,
+    full_range_by_format=False,
+)
+_AV1 = VideoRecipe(
+    "av1", "AV1", "libsvtav1", 32, "8", ("420",), (8, 10), "svtav1-params", smallest=8, says_aspect=False, full_range_by_format=False
+)
 _WEB = VideoRecipe(
     "h264", "H.264", "libx264", 22, "medium", params_option="x264-params", longest=1920, shortest=1080, standard_range_only=True
 )
@@ -129,22 +179,28 @@ _WEB = VideoRecipe(
 _OPUS = SoundRecipe("opus", "Opus", "libopus", 128_000, (48000,))
 _AAC = SoundRecipe("aac", "AAC", "aac", 160_000, (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000))
 _MP3 = SoundRecipe("mp3", "MP3", "libmp3lame", 190_000, (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000), 2, quality=2)
+_FLAC = SoundRecipe("flac", "FLAC", "flac", 0, ())
 
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("h264", MKV, _X264, _OPUS),
         Recipe("h265", MKV, _X265, _OPUS),
+        Recipe("vp9", WEBM, _VP9, _OPUS),
+        Recipe("av1", MKV, _AV1, _OPUS),
         Recipe("web", MP4, _WEB, _AAC, copied_sound=frozenset({"aac", "mp3"}), gated=False),
         Recipe("mkv", MKV, remux=True, gated=False),
+        Recipe("mp4", MP4, remux=True, gated=False),
         Recipe("opus", OGG_OPUS, sound=_OPUS, only_sound=True),
         Recipe("mp3", MP3_FILE, sound=_MP3, only_sound=True),
+        Recipe("aac", M4A, sound=_AAC, only_sound=True),
+        Recipe("flac", FLAC_FILE, sound=_FLAC, only_sound=True, gated=False),
     )
 }
 """Recipes for video and sound; those for pictures stand in pictures.py."""
 
-FALLBACK_SOUND: Mapping[str, SoundRecipe] = {"mkv": _OPUS, "mp4": _AAC}
+FALLBACK_SOUND: Mapping[str, SoundRecipe] = {"mkv": _OPUS, "mp4": _AAC, "webm": _OPUS}
 """What sound becomes that the container cannot hold as it is."""
 
-GATED_PICTURES = frozenset({"webp", "jpeg"})
+GATED_PICTURES = frozenset({"webp", "avif", "jpeg"})
 """Picture types whose result is thrown away when it is larger; png is asked for to lose nothing, whatever its size."""

@@ -59,7 +59,7 @@ def write_file_tags(out: OutputContainer, facts: MediaFacts, container: Containe
     """
     for key, value in file_tags(facts).items():
         out.metadata[key] = _TEXT_ONLY.sub("", value)
-    if container.name == "mp4" and not has_cover and any(_MP4_KNOWN.match(key.lower()) is None for key in out.metadata):
+    if container.muxer == "mp4" and not has_cover and any(_MP4_KNOWN.match(key.lower()) is None for key in out.metadata):
         flags = out.container_options.get("movflags", "")
         out.container_options["movflags"] = flags + "+use_metadata_tags"
 

@@ -28,7 +28,16 @@ SOUND_FRAME = Fraction(1, 20)
 ROUNDING = Fraction(2, 1000)
 """Seconds; containers with a clock of milliseconds round twice."""
 
-ENCODED_AS = {"libx264": "h264", "libx265": "hevc", "libopus": "opus", "libmp3lame": "mp3", "aac": "aac"}
+ENCODED_AS = {
+    "libx264": "h264",
+    "libx265": "hevc",
+    "libvpx-vp9": "vp9",
+    "libsvtav1": "av1",
+    "libopus": "opus",
+    "libmp3lame": "mp3",
+    "aac": "aac",
+    "flac": "flac",
+}
 
 
 Tick = Callable[[Fraction], None]

@@ -18,7 +18,7 @@ from dmc.convert.limits import Limits
 from dmc.convert.pictures_check import check_frames, check_likeness
 from dmc.convert.pictures_frames import FrameFacts, upright
 from dmc.convert.pictures_plan import plan_picture
-from dmc.convert.pictures_tags import upright_exif, upright_xmp
+from dmc.convert.pictures_tags import exif_without_orientation, upright_exif, upright_xmp
 from dmc.convert.receipt import Receipt
 from dmc.errors import DamagedMedia, NotMedia, TooLarge, Unsupported, VerificationFailed
 from tests.convert.rooms import a_job
@@ -74,8 +74,8 @@ def _far(one: Image.Image, other: Image.Image) -> float:
     return max(abs(a - b) for a, b in zip(*small, strict=True))
 
 
-@pytest.mark.parametrize("to", ["webp", "png", "jpeg"])
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("to", ["webp", "avif", "png", "jpeg"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "avif", "tiff"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_picture_is_turned_upright_exactly_once(tmp_path: Path, orientation: int, kind: str, to: str) -> None:
     source = tmp_path / f"scene.{kind}"
@@ -94,7 +94,7 @@ def test_a_picture_is_turned_upright_exactly_once(tmp_path: Path, orientation: i
     assert ("orientation" in _fates(receipt)) == (orientation != 1)
 
 
-@pytest.mark.parametrize("to", ["webp", "png", "jpeg"])
+@pytest.mark.parametrize("to", ["webp", "avif", "png", "jpeg"])
 def test_every_real_picture_is_converted_or_refused_with_a_reason(media: Path, tmp_path: Path, to: str) -> None:
     refused = {}
     for source in sorted(media.glob("image-*")):
@@ -184,7 +184,7 @@ def test_colours_of_print_become_rgb_and_it_is_said(media: Path, tmp_path: Path)
     assert _fates(receipt)["colours"] == "changed"
 
 
-@pytest.mark.parametrize("to", ["webp", "png", "jpeg"])
+@pytest.mark.parametrize("to", ["webp", "avif", "png", "jpeg"])
 def test_profile_xmp_resolution_and_texts_come_along(tmp_path: Path, to: str) -> None:
     texts = PngInfo()
     texts.add_text("Title", "A scene")
@@ -250,6 +250,25 @@ def test_an_animation_keeps_frames_delays_and_loops(tmp_path: Path, to: str) -> 
     assert receipt.verification is not None and receipt.verification.decoded_frames == 5
 
 
+def test_an_animated_avif_keeps_frames_and_delays(tmp_path: Path) -> None:
+    delays = [100, 40, 700, 20, 100]
+    _film(tmp_path / "film.gif", delays, [0, 50, 100, 150, 200], loop=2)
+    result, receipt = _convert(tmp_path, tmp_path / "film.gif", "avif")
+    assert _delays(result) == delays
+    assert _fates(receipt)["animation"] == "kept"
+    assert _fates(receipt)["repetitions"] == "lost"
+
+
+def test_a_camera_picture_as_avif_keeps_every_byte_of_its_exif_but_one_entry(media: Path, tmp_path: Path) -> None:
+    source = media / "image-jpeg-orientation6-gps-camera.jpg"
+    with Image.open(source) as image:
+        before = image.info["exif"].removeprefix(b"Exif\0\0")
+    result, receipt = _convert(tmp_path, source, "avif")
+    assert result.info["exif"] == exif_without_orientation(before)
+    assert result.getexif().get(0x0112, 1) == 1
+    assert _fates(receipt)["GPS"] == _fates(receipt)["EXIF"] == "kept"
+
+
 @pytest.mark.parametrize(("loop", "plays"), [({}, 1), ({"loop": 0}, 0), ({"loop": 4}, 5)])
 def test_loops_of_a_gif_are_counted_as_plays(tmp_path: Path, loop: dict[str, int], plays: int) -> None:
     _film(tmp_path / "film.gif", [50, 50], [0, 200], **loop)
@@ -304,7 +323,7 @@ def test_a_truncated_picture_is_damaged(media: Path, tmp_path: Path) -> None:
         _convert(tmp_path, media / "corrupt-jpeg-truncated.jpg", "webp")
 
 
-@pytest.mark.parametrize("kind", ["png", "gif", "webp", "tiff", "bmp", "jpeg"])
+@pytest.mark.parametrize("kind", ["png", "gif", "webp", "avif", "tiff", "bmp", "jpeg"])
 def test_a_picture_cut_anywhere_is_refused_or_whole(tmp_path: Path, kind: str) -> None:
     whole = io.BytesIO()
     _scene().save(whole, kind)
@@ -382,6 +401,7 @@ def test_facts_of_a_picture(media: Path) -> None:
         ("image-jpeg-gps-exif.jpg", "jpeg", "already JPEG"),
         ("image-webp-animated.webp", "webp", "already WebP"),
         ("image-apng-animated.apng", "png", "already PNG"),
+        ("image-avif-orientation3-icc.avif", "avif", "already AVIF"),
         ("image-jpeg-gps-exif.jpg", "webp", None),
         ("image-gif-animated.gif", "png", None),
     ],
@@ -396,6 +416,7 @@ def test_what_is_already_as_wished_is_left_alone(media: Path, name: str, to: str
 def test_orientation_is_set_in_any_bytes_without_a_crash(data: bytes) -> None:
     for start in (b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"):
         assert len(upright_exif(start + data)) == len(start + data)
+        assert len(exif_without_orientation(start + data)) == len(start + data)
 
 
 @pytest.mark.parametrize("text", ['<a tiff:Orientation="6"/>', "<tiff:Orientation>6</tiff:Orientation>", "<a tiff:Orientation='6'/>"])

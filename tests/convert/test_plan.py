@@ -25,7 +25,7 @@ def sound(index: int = 1, codec: str = "aac", **fields: Any) -> StreamFacts:
 
 def file(*streams: StreamFacts, container: str = MP4, **fields: Any) -> MediaFacts:
     medium = MediaType.VIDEO if any(s.type == "video" and not s.cover for s in streams) else MediaType.AUDIO
-    return MediaFacts(medium, container, 1_000_000, 10.0, 0.0, streams, **fields)
+    return MediaFacts(medium, container, 1_000_000, 10.0, 0.0, streams, **{"tags": {"major_brand": "isom"}, **fields})
 
 
 def planned(kind: str, facts: MediaFacts, **options: Any) -> Plan:
@@ -49,6 +49,11 @@ def test_what_fits_is_copied_and_only_the_rest_is_encoded() -> None:
         ("opus", file(sound(0, "opus"), container="ogg"), "already Ogg Opus"),
         ("mp3", file(sound(0, "mp3"), StreamFacts(1, "video", "mjpeg", cover=True), container="mp3"), "already MP3"),
         ("web", file(video(), sound(), index_first=True), "already H.264 in MP4, with its index first"),
+        ("mp4", file(video(), sound()), "already MP4"),
+        ("aac", file(sound(0)), "already M4A"),
+        ("flac", file(sound(0, "flac"), container="flac"), "already FLAC"),
+        ("vp9", file(video(codec="vp9"), container=MKV), "already VP9"),
+        ("vp9", file(video(depth=10, transfer=16)), "cannot keep HDR: vp9 is written with 8 bits here"),
     ],
 )
 def test_a_source_that_is_already_as_wished_is_skipped(kind: str, facts: MediaFacts, reason: str) -> None:
@@ -61,6 +66,32 @@ def test_an_explicit_wish_for_less_is_not_skipped(options: dict[str, Any]) -> No
     made = planned("h264", file(video(), sound()), **options)
     assert made.outcome == "convert"
     assert made.streams[0].action == "encode"
+
+
+@pytest.mark.parametrize("brand", ["qt  ", "3gp4", None])
+def test_what_mp4s_demuxer_reads_is_not_all_mp4(brand: str | None) -> None:
+    made = planned("mp4", file(video(), sound(), tags={"major_brand": brand} if brand else {}))
+    assert (made.outcome, [s.action for s in made.streams]) == ("convert", ["copy", "copy"])
+
+
+def test_sound_that_the_container_cannot_hold_is_not_lost_by_a_change_of_container() -> None:
+    made = planned("mp4", file(video(), sound(codec="pcm_s16le"), container=MKV))
+    assert [(s.action, s.reason) for s in made.streams] == [("copy", "copied without change"), ("encode", "pcm_s16le becomes AAC")]
+
+
+@pytest.mark.parametrize(
+    ("codec", "samples", "bits"),
+    [
+        ("pcm_s16le", "s16", "s16"),
+        ("pcm_s24le", "s32", "s32"),
+        ("pcm_f32le", "flt", "s32"),
+        ("alac", "s32p", "s32"),
+        ("aac", "fltp", "s16"),
+    ],
+)
+def test_flac_has_as_many_bits_as_the_source(codec: str, samples: str, bits: str) -> None:
+    work = planned("flac", file(sound(0, codec, sample_format=samples), container="wav")).streams[0].sound
+    assert work is not None and work.sample_format == bits
 
 
 def test_another_container_is_a_copy() -> None:

@@ -82,9 +82,12 @@ def test_text_subtitles_keep_words_and_times(rich: Path, tmp_path: Path) -> None
     assert [at for at, _words in said] == pytest.approx([0.1, 0.6], abs=0.03)  # Priming of the sound moves all streams alike.
 
 
-@pytest.mark.parametrize(("kind", "options"), [("h264", {"crf": 30}), ("h265", {}), ("h265", {"container": "mp4"}), ("mkv", {})])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("h264", {"crf": 30}), ("h265", {}), ("h265", {"container": "mp4"}), ("mkv", {}), ("mp4", {}), ("vp9", {}), ("av1", {})],
+)
 def test_a_variable_rate_stays_variable(tmp_path: Path, kind: str, options: dict[str, object]) -> None:
-    source = clip(tmp_path / "vfr.mp4", times=VARIABLE, sound=())
+    source = clip(tmp_path / ("vfr.mkv" if kind == "mp4" else "vfr.mp4"), times=VARIABLE, sound=())
     result = convert(source, kind, tmp_path / "out", **options).result
     assert [at for at, _frame in frames_of(result)] == pytest.approx(VARIABLE, abs=0.0015)
 
@@ -128,12 +131,13 @@ def test_aspect_depth_and_colours_stay(tmp_path: Path) -> None:
     source = clip(
         tmp_path / "hdr.mkv", codec="libx265", pix_fmt="yuv420p10le", colours=(9, 16, 9), params=params, aspect=Fraction(4, 3), sound=()
     )
-    for kind, options in (("h265", {"crf": 30}), ("h264", {})):
+    for kind, options in (("h265", {"crf": 30}), ("h264", {}), ("av1", {})):
         done = convert(source, kind, tmp_path / kind, **options)
         seen = done.facts.streams[0]
-        assert (seen.depth, seen.primaries, seen.transfer, seen.colour_matrix, seen.sample_aspect) == (10, 9, 16, 9, (4, 3))
+        assert (seen.depth, seen.primaries, seen.transfer, seen.colour_matrix) == (10, 9, 16, 9)
         assert (seen.mastering, seen.light_level) == (mastering, "1000,400")
-        assert {done.fate(kind) for kind in ("HDR10", "mastering", "light level", "sample aspect")} == {"kept"}
+        assert {done.fate(kind) for kind in ("HDR10", "mastering", "light level")} == {"kept"}
+        assert (seen.sample_aspect, done.fate("sample aspect")) == (((1, 1), "changed") if kind == "av1" else ((4, 3), "kept"))
     web = convert(source, "web", tmp_path / "web")
     assert (web.facts.streams[0].depth, web.facts.streams[0].transfer, web.facts.streams[0].primaries) == (8, 1, 1)
     assert web.fate("HDR10") == "changed"
@@ -173,18 +177,19 @@ def test_a_change_of_size_within_the_stream_is_scaled(tmp_path: Path) -> None:
     assert {(frame.width, frame.height) for _at, frame in frames_of(done.result)} == {(64, 48)}
 
 
-@pytest.mark.parametrize("kind", ["opus", "mp3"])
+@pytest.mark.parametrize("kind", ["opus", "mp3", "aac"])
 def test_sound_files_keep_tags_chapters_and_cover(media: Path, tmp_path: Path, kind: str) -> None:
     source = media / "audio-mp3-cover-and-chapters.mp3"
     if kind == "mp3":
         source = convert(source, "opus", tmp_path / "opus").result
     done = convert(source, kind, tmp_path / "out")
     facts = done.facts
-    assert [s.cover for s in facts.streams] == [False, True]
-    assert (facts.streams[1].width, facts.streams[1].height) == (1400, 1400)
+    tracks = [s for s in facts.streams if s.type != "data"]  # MP4 holds the titles of chapters in one.
+    assert [s.cover for s in tracks] == [False, True]
+    assert (tracks[1].width, tracks[1].height) == (1400, 1400)
     assert [c.title for c in facts.chapters] == ["Chapter title", "chap2"]
     assert facts.chapters[1].start_s == pytest.approx(0.6, abs=0.01)
-    assert done.fate("tags") == "kept"
+    assert done.fate("tags") == ("changed" if kind == "aac" else "kept")  # With a cover, MP4 holds tags of known names only, see tags.py.
 
 
 def test_surround_sound_keeps_its_channels_in_opus(tmp_path: Path) -> None:
@@ -203,3 +208,58 @@ def test_an_edit_list_does_not_shift_the_sound(media: Path, tmp_path: Path) -> N
     assert done.receipt.verification is not None
     assert done.receipt.verification.drift_s < 0.025
     assert probe(done.result, Limits()).streams[0].sample_aspect == (2, 3)
+
+
+@pytest.mark.parametrize("kind", ["h264", "h265", "vp9", "av1"])
+def test_full_range_stays_full(tmp_path: Path, kind: str) -> None:
+    source = clip(tmp_path / "full.mkv", codec="mjpeg", pix_fmt="yuvj420p", sound=(), seconds=0.2)
+    done = convert(source, kind, tmp_path / "out", crf=10)
+    assert done.facts.streams[0].colour_range == 2
+    (_, before), (_, after) = frames_of(source)[0], frames_of(done.result)[0]
+    assert _brightness(before) == pytest.approx(_brightness(after), abs=0.7)
+
+
+def test_vp9_takes_odd_sizes_as_they_are(tmp_path: Path) -> None:
+    seen = convert(clip(tmp_path / "odd.mkv", codec="ffv1", size=(63, 47), sound=()), "vp9", tmp_path / "out").facts.streams[0]
+    assert (seen.codec, seen.width, seen.height) == ("vp9", 63, 47)
+
+
+@pytest.mark.parametrize(("kind", "container"), [("vp9", "mkv"), ("vp9", "mp4"), ("av1", "mp4"), ("av1", "webm")])
+def test_newer_codecs_go_into_the_container_that_is_asked_for(rich: Path, tmp_path: Path, kind: str, container: str) -> None:
+    done = convert(rich, kind, tmp_path / "out", container=container)
+    assert done.result.suffix == f".{container}"
+    assert [s.codec for s in done.facts.streams][:2] == [kind, "opus" if container == "webm" else "aac"]
+    assert [s.type for s in done.receipt.streams if s.outcome == "lost" and s.type not in ("attachment", "cover")] == []
+
+
+def test_flac_keeps_every_sample(media: Path, tmp_path: Path) -> None:
+    source = media / "audio-pcm-s24-44k-stereo.wav"
+    done = convert(source, "flac", tmp_path / "out")
+    assert _samples(done.result) == _samples(source)
+
+
+def _samples(path: Path) -> bytes:
+    with av.open(str(path)) as media:
+        resampler = av.AudioResampler("s32", "stereo", 44100)
+        return b"".join(bytes(out.planes[0])[: out.samples * 8] for frame in media.decode(audio=0) for out in resampler.resample(frame))
+
+
+@pytest.mark.parametrize(
+    ("aspect", "options", "size"),
+    [
+        (Fraction(4, 3), {}, (86, 48)),
+        (Fraction(1, 2), {}, (64, 96)),
+        (Fraction(1, 2), {"height": 24}, (16, 24)),
+        (Fraction(4, 3), {"container": "mp4"}, (64, 48)),
+    ],
+)
+def test_pixels_become_square_where_nothing_could_say_that_they_are_not(
+    tmp_path: Path, aspect: Fraction, options: dict[str, object], size: tuple[int, int]
+) -> None:
+    source = clip(tmp_path / "wide.mkv", aspect=aspect, sound=(), seconds=0.2)
+    done = convert(source, "vp9", tmp_path / "out", **options)
+    seen = done.facts.streams[0]
+    squared = "container" not in options
+    assert (seen.width, seen.height) == size
+    assert seen.sample_aspect == ((1, 1) if squared else (4, 3))
+    assert done.fate("sample aspect") == ("changed" if squared else "kept")
