@@ -132,7 +132,7 @@ def test_delete_removes_folder_and_record(house):
     assert house.storage.place_of(item.item_id) is None
 
 
-def test_acknowledged_results_go_after_a_week_and_others_stay(house):
+def test_D14_acknowledged_results_go_after_a_week_and_others_stay(house):
     kept, gone = house.add(), house.add()
     house.settle()
     for item in (kept, gone):

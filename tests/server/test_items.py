@@ -105,7 +105,7 @@ async def test_what_the_status_does_not_allow_is_409(running: House, http: aioht
         assert (reply.status, (await reply.json())["error"]["code"]) == (409, "WrongStatus")
 
 
-async def test_a_result_is_acknowledged_by_its_digest_and_may_be_twice(running: House, http: aiohttp.ClientSession) -> None:
+async def test_D14_a_result_is_acknowledged_by_its_digest_and_may_be_twice(running: House, http: aiohttp.ClientSession) -> None:
     item_id = await running.upload(http, b"x")
     running.finish(item_id, b"result")
     for digest, status in ((SHA(b"x"), 460), (SHA(b"result"), 202), (SHA(b"result"), 202)):

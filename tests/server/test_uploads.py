@@ -228,6 +228,20 @@ async def test_U10_a_repr_digest_at_creation_counts_as_well(running: House, http
     assert (await running.patch(http, path, 0, b"abc")).status == 460
 
 
+async def test_U10_files_with_one_beginning_and_one_size_are_never_mixed(running: House, http: aiohttp.ClientSession) -> None:
+    one, other = (DATA + ending for ending in (b"one", b"two"))
+    first = await running.create(http, len(one), sha512=hashlib.sha512(one).hexdigest())
+    second = await running.create(http, len(other), sha512=hashlib.sha512(other).hexdigest())
+    assert first != second
+    for path, data in ((first, one), (second, other)):
+        assert (await running.patch(http, path, 0, data)).status == 204
+    assert [running.stored(path) for path in (first, second)] == [one, other]
+    third = await running.create(http, len(one), sha512=hashlib.sha512(one).hexdigest())
+    await running.patch(http, third, 0, DATA)
+    reply = await running.patch(http, third, len(DATA), b"two")
+    assert reply.status == 460
+
+
 async def test_U11_a_body_that_is_announced_too_long_is_refused_before_it_comes(running: House, http: aiohttp.ClientSession) -> None:
     path = await running.create(http, 10)
     assert (await running.patch(http, path, 0, b"x" * 11)).status == 413
