@@ -1,5 +1,6 @@
 """`dmc convert`, `probe`, `plan`, `types`: what needs no server. Decoding happens in the locked room of a worker."""
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -117,6 +118,7 @@ def _show_end(screen: Screen, ended: "Ended", kind: str, as_json: bool) -> int:
                 "target": str(ended.target) if ended.target else None,
                 "result": report.result.model_dump() if report.result else None,
                 "errors": [error.model_dump() for error in report.errors],
+                "receipt": json.loads(ended.receipt.read_bytes()) if ended.receipt and ended.receipt.is_file() else None,
             },
         )
     elif ended.target is not None and report.result is not None:
