@@ -73,6 +73,7 @@ class ServerSettings(BaseModel):
     list_of_supported_media_types: tuple[MediaType, ...] = Field(default=_ALL_MEDIA, description="media that this server takes")
     number_of_conversion_threads: int = Field(default=0, ge=0, le=256, description="conversions at once; 0: by cores and memory")
     broker: Literal["embedded", "separate"] = Field(default="embedded", description="separate: run `dmc broker run` beside the server")
+    ledger: Literal["json", "sqlite"] = Field(default="json", description="json: up to 100,000 items, readable; sqlite: a million")
     sandbox: Literal["required", "best-effort", "off"] = Field(default="best-effort", description="the locked room of the workers")
     allowed_hosts: tuple[str, ...] = Field(default=(), description="host names by which people reach this server")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from dmc.clock import SystemClock
 from dmc.config import UP_FILE, KnownServer, ServerSettings
 from dmc.conversions import check_fits, find_conversion, guess_media_type
-from dmc.errors import NotMedia
+from dmc.errors import BadSettings, NotMedia
 from dmc.files import RealDisk, write_durably
+from dmc.locks import ProcessLock
 
 if TYPE_CHECKING:
     from dmc.broker.admission import Admissions
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from dmc.server.app import Server
     from dmc.server.tokens import Tokens
 
+SERVER_LOCK = "server.lock"
 UP_TOKEN = "up"  # noqa: S105 - the name of a token, not a token
 PAGE_TOKEN = "page"  # noqa: S105 - the name of a token, not a token
 
@@ -53,17 +55,12 @@ class Parts:
 def open_parts(settings: ServerSettings, *, recover: bool) -> Iterator[Parts]:
     """Open a data folder. `recover`: as a process that stays; otherwise as a short command that takes no lock to read."""
     from dmc.broker.admission import Admissions
-    from dmc.broker.ledger_json import LedgerJson
-    from dmc.broker.storage_dirs import StorageDirs
     from dmc.broker.threads import ThreadIndex
     from dmc.items import ItemIds
 
-    data = settings.data_folder
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    disk, clock = RealDisk(), SystemClock()
-    storage = StorageDirs(data, disk)
-    storage.prepare()
-    ledger = LedgerJson.open(data, disk, recover=recover)
+    data, disk, clock = settings.data_folder, RealDisk(), SystemClock()
+    storage = open_storage(settings)
+    ledger = open_ledger(settings, recover=recover)
     try:
         newest = ledger.newest_id()
         ids = ItemIds(newest)
@@ -72,6 +69,31 @@ def open_parts(settings: ServerSettings, *, recover: bool) -> Iterator[Parts]:
         yield Parts(data, disk, clock, ids, ledger, storage, admissions, open_control(settings), threads, open_tokens(settings))
     finally:
         ledger.close()
+
+
+def open_storage(settings: ServerSettings) -> "StorageDirs":
+    """The item folders of a data folder, made if they are not there."""
+    from dmc.broker.storage_dirs import StorageDirs
+
+    settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    storage = StorageDirs(settings.data_folder, RealDisk())
+    storage.prepare()
+    return storage
+
+
+def open_ledger(settings: ServerSettings, *, recover: bool) -> "Ledger":
+    """The ledger of the kind that the settings name; raises BadSettings if the data folder has one of the other kind only."""
+    from dmc.broker.ledger_json import INDEX_FILE, LedgerJson
+    from dmc.broker.ledger_sqlite import INDEX_FILE as SQLITE_FILE
+    from dmc.broker.ledger_sqlite import LedgerSqlite
+
+    data = settings.data_folder
+    mine, other = (SQLITE_FILE, INDEX_FILE) if settings.ledger == "sqlite" else (INDEX_FILE, SQLITE_FILE)
+    if (data / other).exists() and not (data / mine).exists():
+        raise BadSettings(
+            f'ledger = "{settings.ledger}", but {data} holds {other}.', f"Carry it over: dmc broker migrate-ledger --to {settings.ledger}"
+        )
+    return LedgerSqlite.open(data, recover=recover) if settings.ledger == "sqlite" else LedgerJson.open(data, RealDisk(), recover=recover)
 
 
 def open_control(settings: ServerSettings) -> "Control":
@@ -153,6 +175,12 @@ def build_server(settings: ServerSettings, parts: Parts) -> "Server":
         limits=limits,
         instance_id=load_instance_id(parts.data, parts.disk),
     )
+
+
+def server_lock(settings: ServerSettings) -> ProcessLock:
+    """Held by the one server of a data folder: two would both go on with the same uploads."""
+    settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return ProcessLock(settings.data_folder / SERVER_LOCK, timeout_s=5, holder_hint="Another dmc server works on this data folder.")
 
 
 def page_link(parts: Parts, url: str) -> str:

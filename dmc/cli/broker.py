@@ -127,31 +127,98 @@ def verify(
 
 
 @app.command()
-def pause(context: typer.Context, config: Config = None, data_folder: Data = None, dry_run: DryRun = False) -> None:
+def pause(context: typer.Context, config: Config = None, data_folder: Data = None, as_json: Json = False, dry_run: DryRun = False) -> None:
     """Begin nothing new and put running conversions back. Example: dmc broker pause"""
-    _set_mode(context, "pause", config, data_folder, dry_run)
+    _set_mode(context, "pause", config, data_folder, as_json, dry_run)
 
 
 @app.command()
-def drain(context: typer.Context, config: Config = None, data_folder: Data = None, dry_run: DryRun = False) -> None:
+def drain(context: typer.Context, config: Config = None, data_folder: Data = None, as_json: Json = False, dry_run: DryRun = False) -> None:
     """Finish what is running, begin nothing new. Example: dmc broker drain"""
-    _set_mode(context, "drain", config, data_folder, dry_run)
+    _set_mode(context, "drain", config, data_folder, as_json, dry_run)
 
 
 @app.command()
-def resume(context: typer.Context, config: Config = None, data_folder: Data = None, dry_run: DryRun = False) -> None:
+def resume(context: typer.Context, config: Config = None, data_folder: Data = None, as_json: Json = False, dry_run: DryRun = False) -> None:
     """Go on after pause or drain. Example: dmc broker resume"""
-    _set_mode(context, "run", config, data_folder, dry_run)
+    _set_mode(context, "run", config, data_folder, as_json, dry_run)
 
 
-def _set_mode(context: typer.Context, mode: str, config: Path | None, data_folder: Path | None, dry_run: bool) -> None:
+def _set_mode(context: typer.Context, mode: str, config: Path | None, data_folder: Path | None, as_json: bool, dry_run: bool) -> None:
     from dmc.assemble.server import open_control
     from dmc.config import load_server
 
     screen = screen_of(context)
     control = open_control(load_server(config, {"data_folder": data_folder}).settings)
-    if dry_run:
-        screen.say(f"would set the broker to {mode}")
+    if not dry_run:
+        control.ask(mode)
+    if as_json:
+        screen.document("broker_mode", {"mode": mode, "dry_run": dry_run})
         return
-    control.ask(mode)
-    screen.say(f"the broker is asked to {mode}.")
+    screen.say(f"{'would set the broker to' if dry_run else 'the broker is asked to'} {mode}.")
+
+
+@app.command()
+def rebuild(
+    context: typer.Context, config: Config = None, data_folder: Data = None, as_json: Json = False, dry_run: DryRun = False
+) -> None:
+    """Make a lost index anew from the item folders; the server must be off. Example: dmc broker rebuild --dry-run"""
+    from dmc.assemble.operators import rebuild_ledger
+    from dmc.config import load_server
+
+    screen = screen_of(context)
+    found = rebuild_ledger(load_server(config, {"data_folder": data_folder}).settings, dry_run=dry_run)
+    unknown = [one.item_id for one in found.unknown]
+    if as_json:
+        screen.document("rebuild", {"items": len(found.items), "unknown": unknown, "dry_run": dry_run})
+        return
+    screen.say(
+        f"{'would rebuild' if dry_run else 'rebuilt'} the ledger with {len(found.items)} items; {len(unknown)} folders say too little."
+    )
+    for item_id in unknown:
+        screen.data(item_id)
+
+
+@app.command()
+def adopt(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(help="The index; default: index.json of the data folder.")] = None,
+    config: Config = None,
+    data_folder: Data = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Take an index that you edited or restored as the ledger; the server must be off. Example: dmc broker adopt index.json"""
+    from dmc.assemble.operators import adopt_index
+    from dmc.config import load_server
+
+    screen = screen_of(context)
+    items = adopt_index(load_server(config, {"data_folder": data_folder}).settings, file, dry_run=dry_run)
+    if as_json:
+        screen.document("adopt", {"items": len(items), "dry_run": dry_run})
+        return
+    screen.say(f"{'would adopt' if dry_run else 'adopted'} an index with {len(items)} items.")
+
+
+@app.command("migrate-ledger")
+def migrate(
+    context: typer.Context,
+    to: Annotated[str, typer.Option("--to", help="json or sqlite.")],
+    config: Config = None,
+    data_folder: Data = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Carry all records over to the other kind of ledger; the server must be off. Example: dmc broker migrate-ledger --to sqlite"""
+    from dmc.assemble.operators import migrate_ledger
+    from dmc.config import load_server
+    from dmc.errors import UsageFault
+
+    screen = screen_of(context)
+    if to not in ("json", "sqlite"):
+        raise UsageFault(f"there is no kind of ledger called {to!r}.", "Take json or sqlite.")
+    number = migrate_ledger(load_server(config, {"data_folder": data_folder}).settings, to, dry_run=dry_run)
+    if as_json:
+        screen.document("migrate_ledger", {"to": to, "items": number, "dry_run": dry_run})
+        return
+    screen.say(f'{"would carry over" if dry_run else "carried over"} {number} items. Settings must say: ledger = "{to}"')

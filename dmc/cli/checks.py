@@ -38,6 +38,7 @@ def examine() -> list[Check]:
     checks += [check_space(server.data_folder, server.limits.disk_floor), check_bind(server), *check_observed(client)]
     folders = sum(1 for observed in client.list_of_paths_to_observe for _ in os.walk(observed.path))
     checks.append(check_inotify(folders))
+    checks.append(check_ledger(server))
     walls = status(server.sandbox)
     checks.append(Check("sandbox", "ok" if walls.active else "warn", f"active: {', '.join(walls.active) or 'nothing'}."))
     checks += [Check("sandbox", "warn", f"missing: {part}.") for part in walls.missing]
@@ -77,6 +78,32 @@ def check_space(folder: Path, floor: int) -> Check:
     if free < floor:
         return Check("disk space", "bad", words, "Free some space, or lower limits.disk_floor in server.toml.")
     return Check("disk space", "ok" if free > 2 * floor else "warn", words)
+
+
+JSON_ITEMS = 100_000
+"""Items up to which the JSON ledger is made for; beyond, opening and folding it take seconds."""
+
+
+def check_ledger(settings: ServerSettings) -> Check:
+    """Whether the ledger can be read, and whether it is of the right kind for its size."""
+    from dmc.assemble.server import open_ledger
+
+    if not settings.data_folder.is_dir():
+        return Check("ledger", "ok", "there is none yet.")
+    try:
+        ledger = open_ledger(settings, recover=False)
+    except DmcError as problem:
+        return Check("ledger", "bad", problem.message, problem.hint)
+    try:
+        items = sum(ledger.counts().values())
+    finally:
+        ledger.close()
+    if settings.ledger == "json" and items > JSON_ITEMS:
+        words = f"{items:,} items; from {JSON_ITEMS:,} on the SQLite ledger is better."
+        return Check(
+            "ledger", "warn", words, 'Stop the server; dmc broker migrate-ledger --to sqlite; set ledger = "sqlite" in server.toml'
+        )
+    return Check("ledger", "ok", f"{items:,} items in the {settings.ledger} ledger.")
 
 
 def check_inotify(folders: int) -> Check:

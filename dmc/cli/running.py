@@ -121,14 +121,14 @@ def run_broker(broker: "Broker") -> Callable[[threading.Event], None]:
 
 def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False) -> None:
     """`dmc server run`: the server, with the broker inside unless settings say otherwise."""
-    from dmc.assemble.server import build_broker, build_server, open_parts, page_link, start_pool
+    from dmc.assemble.server import build_broker, build_server, open_parts, page_link, server_lock, start_pool
 
     start_logging(settings.log_level)
     embedded = settings.broker == "embedded"
     # The workers' forkserver first: it must not inherit a lock or a socket.
     pool = start_pool(settings) if embedded else None
     try:
-        with stop_on_signals() as stop, open_parts(settings, recover=True) as parts:
+        with stop_on_signals() as stop, server_lock(settings).held(), open_parts(settings, recover=True) as parts:
             rooms = Rooms(stop)
             if pool is not None:
                 broker = build_broker(settings, parts, pool)

@@ -120,7 +120,7 @@ def _household(
 ) -> "Iterator[tuple[Rooms, Story, Parts, str]]":
     """All rooms in one process; on leaving they stop in order and everything unfinished is put back."""
     from dmc.assemble.client import open_client, open_outbox
-    from dmc.assemble.server import build_broker, build_server, local_address, open_parts, start_pool
+    from dmc.assemble.server import build_broker, build_server, local_address, open_parts, server_lock, start_pool
     from dmc.cli.running import Rooms, ServerRoom, run_broker, stop_on_signals
     from dmc.cli.story import Story
     from dmc.log import start_logging
@@ -131,7 +131,7 @@ def _household(
     pool = start_pool(server)
     rooms = Rooms(threading.Event())
     try:
-        with stop_on_signals() as stop, open_parts(server, recover=True) as parts:
+        with stop_on_signals() as stop, server_lock(server).held(), open_parts(server, recover=True) as parts:
             rooms = Rooms(stop)
             broker = build_broker(server, parts, pool)
             broker.start_up()

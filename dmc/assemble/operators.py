@@ -1,0 +1,102 @@
+"""The operator's repairs of a data folder: rebuild, adopt, migrate. Each wants that neither server nor broker works there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmc.assemble.server import SERVER_LOCK, open_control, open_ledger, open_storage
+from dmc.config import ServerSettings
+from dmc.errors import NotFound, WrongStatus
+from dmc.files import RealDisk
+from dmc.locks import ProcessLock
+
+if TYPE_CHECKING:
+    from dmc.broker.rebuild import Rebuilt
+    from dmc.items import Item
+
+INDEX = "index.json"
+
+
+@contextmanager
+def alone(settings: ServerSettings) -> Iterator[None]:
+    """Neither server nor broker works on this data folder meanwhile. Raises Locked."""
+    settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    control = open_control(settings)
+    hint = "Stop the server first; this command wants to be alone."
+    with ProcessLock(settings.data_folder / SERVER_LOCK, timeout_s=1, holder_hint=hint).held():
+        control.hold()
+        try:
+            yield
+        finally:
+            control.release()
+
+
+def rebuild_ledger(settings: ServerSettings, *, dry_run: bool) -> "Rebuilt":
+    """Make the ledger anew from tickets, places and outcomes; copies of the old files are kept."""
+    from dmc.broker.rebuild import rebuild
+
+    with alone(settings):
+        found = rebuild(open_storage(settings))
+        if not dry_run:
+            _write_anew(settings, found.items)
+        return found
+
+
+def adopt_index(settings: ServerSettings, file: Path | None, *, dry_run: bool) -> "list[Item]":
+    """Take an index that was edited or restored by hand as the ledger; copies of the old files are kept."""
+    from dmc.broker.ledger_json import LedgerJson
+
+    if settings.ledger != "json":
+        raise WrongStatus("only the JSON ledger can be edited by hand.", "Change it first: dmc broker migrate-ledger --to json")
+    path = file or settings.data_folder / INDEX
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        raise NotFound(f"cannot read {path}: {problem.strerror}.") from None
+    with alone(settings):
+        items = LedgerJson.read_odd(content)
+        if not dry_run:
+            _write_anew(settings, items)
+        return items
+
+
+def _write_anew(settings: ServerSettings, items: Any) -> None:
+    from dmc.broker.ledger_json import LedgerJson
+    from dmc.broker.ledger_sqlite import LedgerSqlite
+
+    if settings.ledger == "json":
+        LedgerJson.write_anew(settings.data_folder, RealDisk(), items)
+        return
+    ledger = LedgerSqlite.open(settings.data_folder)
+    try:
+        ledger.write_anew(items)
+    finally:
+        ledger.close()
+
+
+def migrate_ledger(settings: ServerSettings, to: str, *, dry_run: bool) -> int:
+    """Carry every record over to the other kind of ledger; returns their number. The old files get another name at the end."""
+    from dmc.broker.ledger_json import LedgerJson
+    from dmc.broker.ledger_sqlite import LedgerSqlite
+    from dmc.broker.migrate import JSON_FILES, SQLITE_FILES, migrate, put_away
+
+    data, disk = settings.data_folder, RealDisk()
+    old_kind = "sqlite" if to == "json" else "json"
+    with alone(settings):
+        if not (data / (SQLITE_FILES if to == "json" else JSON_FILES)[0]).is_file():
+            raise WrongStatus(f"there is no {old_kind} ledger in {data}.", "See what counts with: dmc config show")
+        old = open_ledger(settings.model_copy(update={"ledger": old_kind}), recover=not dry_run)
+        try:
+            if dry_run:
+                return sum(old.counts().values())
+            if to == "json":
+                number = migrate(old, lambda items, seq: LedgerJson.write_anew(data, disk, items, after_seq=seq))
+            else:
+                new = LedgerSqlite.open(data)
+                number = migrate(old, lambda items, seq: new.write_anew(items, after_seq=seq))
+                new.close()
+        finally:
+            old.close()
+        put_away(data, disk, SQLITE_FILES if to == "json" else JSON_FILES)
+        return number

@@ -1,0 +1,57 @@
+"""Rooms live and end together."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from dmc.cli.running import Rooms, stop_on_signals
+from dmc.errors import DiskFault, StillBroken
+
+
+def test_a_room_that_dies_stops_the_others_and_the_process_learns_why() -> None:
+    rooms = Rooms(threading.Event())
+    ended = threading.Event()
+
+    def dies(_: threading.Event) -> None:
+        raise DiskFault("the disk is broken.")
+
+    def lives(stop: threading.Event) -> None:
+        stop.wait()
+        ended.set()
+
+    rooms.begin("lives", lives)
+    rooms.begin("dies", dies)
+    with pytest.raises(DiskFault, match="the disk is broken"):
+        rooms.wait()
+    assert ended.is_set()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_room_that_dies_of_something_unforeseen_is_a_fault_of_ours() -> None:
+    rooms = Rooms(threading.Event())
+
+    def dies(_: threading.Event) -> None:
+        raise ZeroDivisionError("oh")
+
+    rooms.begin("dies", dies)
+    with pytest.raises(StillBroken) as caught:
+        rooms.wait()
+    assert caught.value.exit_code == 70
+
+
+def test_a_room_that_ends_too_early_stops_the_others() -> None:
+    rooms = Rooms(threading.Event())
+    rooms.begin("short", lambda _: None)
+    rooms.wait()
+    assert rooms.stop.is_set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_ask_to_stop_and_the_handlers_of_before_come_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with stop_on_signals() as stop:
+        os.kill(os.getpid(), number)
+        assert stop.wait(5)
+    assert signal.getsignal(number) == before
