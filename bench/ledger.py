@@ -8,6 +8,7 @@ so many finished items to the first job handed to an executor.
 """
 
 import argparse
+import hashlib
 import json
 import statistics
 import subprocess
@@ -66,6 +67,10 @@ class TimedDisk(RealDisk):
             super().sync_folder(path)
 
 
+def digest_of(number: int) -> str:
+    return hashlib.sha512(str(number).encode()).hexdigest()
+
+
 def finished_item(item_id: str, number: int) -> Item:
     """A record as most are: finished, with a result."""
     return Item(
@@ -78,10 +83,10 @@ def finished_item(item_id: str, number: int) -> Item:
         original_file_name=f"IMG_{number:06}.MOV",
         current_file_name="original.mov",
         file_size=123_456_789,
-        sha512_checksum=f"{number:0128x}",
+        sha512_checksum=digest_of(number),
         media_type=MediaType.VIDEO,
         outcome=Outcome.CONVERTED,
-        result=ResultFacts(file_name="result.mkv", file_size=45_678_901, sha512_checksum=f"{number + 1:0128x}"),
+        result=ResultFacts(file_name="result.mkv", file_size=45_678_901, sha512_checksum=digest_of(-number)),
         started_at="2026-01-01T00:00:01.000000Z",
         finished_at="2026-01-01T00:10:00.000000Z",
         acknowledged_at="2026-01-01T00:11:00.000000Z",
