@@ -13,6 +13,7 @@ from dmc.errors import NotFound, NotMedia
 from dmc.files import RealDisk
 
 if TYPE_CHECKING:
+    from dmc.convert.launch import Launcher
     from dmc.convert.local import LocalRun
 
 
@@ -27,13 +28,14 @@ def conversion_for(file: Path) -> str:
     return DEFAULT_CONVERSIONS[medium]
 
 
-def local_run(workers: int | None, output: Path | None) -> "LocalRun":
-    """Conversion here and now; results go to `output`, or beside each file."""
+def local_run(workers: int | None, output: Path | None, warming: "Launcher | None" = None) -> "LocalRun":
+    """Conversion here and now; results go to `output`, or beside each file. `warming`: see warm.py."""
     from dmc.client.deliver import names
     from dmc.convert.local import LocalRun
 
     settings = load_server().settings
-    pool = start_pool(settings.model_copy(update={"number_of_conversion_threads": workers or settings.number_of_conversion_threads}))
+    wanted = settings.model_copy(update={"number_of_conversion_threads": workers or settings.number_of_conversion_threads})
+    pool = start_pool(wanted, warming)
 
     def targets(source: Path, ending: str) -> Iterator[Path]:
         found = names(source, ending, SystemClock().now(), os.uname().nodename, newer=False)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dmc.broker.ledger import Ledger, LedgerReport
     from dmc.broker.storage_dirs import StorageDirs
     from dmc.broker.threads import ThreadIndex
+    from dmc.convert.launch import Launcher
     from dmc.convert.limits import Limits
     from dmc.convert.pool import WorkerPool
     from dmc.items import Item, ItemIds
@@ -129,12 +130,14 @@ def limits_of(settings: ServerSettings) -> "Limits":
     )
 
 
-def start_pool(settings: ServerSettings) -> "WorkerPool":
-    """Worker processes; call it before any lock or socket is open."""
+def start_pool(settings: ServerSettings, warming: "Launcher | None" = None) -> "WorkerPool":
+    """Worker processes; call it before any lock or socket is open. `warming`: begun already, to save time."""
     from dmc.convert.pool import WorkerPool
 
     slots = worker_slots(settings.number_of_conversion_threads)
-    pool = WorkerPool(slots, limits_of(settings), SystemClock(), stall_limit_s=settings.limits.stall_s, sandbox=settings.sandbox)
+    pool = WorkerPool(
+        slots, limits_of(settings), SystemClock(), stall_limit_s=settings.limits.stall_s, sandbox=settings.sandbox, warming=warming
+    )
     pool.start()
     return pool
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of, short
 
 if TYPE_CHECKING:
+    from dmc.convert.launch import Launcher
     from dmc.convert.local import Ended
 
 Files = Annotated[list[Path], typer.Argument(help="Files.", show_default=False)]
@@ -78,6 +80,25 @@ def convert(
 def _convert_all(
     screen: Screen, files: list[Path], to: str | None, output: Path | None, options: dict[str, Any], workers: int, as_json: bool
 ) -> list[int]:
+    if not files:
+        return []
+    from dmc.assemble.warm import warm_workers
+
+    with closing(warm_workers()) as warming:
+        return _convert_groups(screen, files, to, output, options, workers, as_json, warming)
+
+
+def _convert_groups(
+    screen: Screen,
+    files: list[Path],
+    to: str | None,
+    output: Path | None,
+    options: dict[str, Any],
+    workers: int,
+    as_json: bool,
+    warming: "Launcher",
+) -> list[int]:
+    """Convert the files, those of one conversion type at a time; the first group takes the workers that are warm already."""
     from dmc.assemble.local import conversion_for, local_run
 
     codes: list[int] = []
@@ -100,7 +121,7 @@ def _convert_all(
                     bars.remove_task(shown.pop(ended.source))
                 codes.append(_show_end(screen, ended, kind, as_json))
 
-            run = local_run(workers or None, output)
+            run = local_run(workers or None, output, None if codes else warming)
             run.run(group, kind, options, lambda source, said: progress(source, said.fraction), end)
     return codes
 

@@ -8,7 +8,6 @@ Requests and answers are packets of JSON: `{"fork": n}` with the worker's end of
 `{"born": n, "pid": pid}`, `{"died": n, "code": exit code, or minus the signal}`.
 """
 
-import array
 import gc
 import importlib
 import json
@@ -21,8 +20,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from dmc.convert import sandbox, worker
+from dmc.convert.launch import PACKET
 
-PACKET = 4096
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -130,17 +129,6 @@ class _ForkServer:
             self._control.send(json.dumps(said).encode("ascii"))
         except (BrokenPipeError, ConnectionResetError):
             pass  # nobody listens any more: the next select says so too
-
-
-def send_fork(control: socket.socket, number: int, channel: int) -> None:
-    """Ask the server at the other end of `control` for a worker that speaks on `channel`."""
-    rights = array.array("i", [channel])
-    control.sendmsg([json.dumps({"fork": number}).encode("ascii")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-
-
-def send_kill(control: socket.socket, number: int) -> None:
-    """Ask the server at the other end of `control` to kill worker `number`; nothing happens if it is dead already."""
-    control.send(json.dumps({"kill": number}).encode("ascii"))
 
 
 def _ring(_signal: int, _frame: object) -> None:

@@ -2,9 +2,10 @@
 interpreter each (macOS, where forking a process that has used system libraries is unsafe).
 
 Both know workers by number only. They never signal a pid that may have been given to somebody else: the one who reaps is the
-one who kills.
+one who kills. Imports little, so that the warm process can begin to warm up before its owner has read its settings.
 """
 
+import array
 import json
 import os
 import signal
@@ -13,9 +14,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from dmc.convert.forkserver import PACKET, send_fork, send_kill
+ENGINE = "dmc.convert.engine:convert"
+"""What workers run."""
+
+PACKET = 4096
+"""Longest message between the fork server and its owner, in bytes."""
+
+Method = Literal["fork-server", "fresh-process"]
 
 _STOP_LIMIT_S = 10.0
 _FORK_SERVER = "import sys; sys.path[:] = {path!r}; from dmc.convert.forkserver import main; main({fd}, {entry!r})"
@@ -87,7 +94,7 @@ class ForkServer:
     def launch(self, number: int, channel: int) -> None:
         for _ in range(2):  # a server that died meanwhile is started again, once
             try:
-                send_fork(self._control or self._connect(), number, channel)
+                _send_fork(self._control or self._connect(), number, channel)
             except (BrokenPipeError, ConnectionResetError):
                 self._bury_server()
             else:
@@ -99,7 +106,7 @@ class ForkServer:
         if self._control is None or number not in self._living:
             return
         try:
-            send_kill(self._control, number)
+            _send_kill(self._control, number)
         except (BrokenPipeError, ConnectionResetError):
             self._bury_server()
 
@@ -206,6 +213,24 @@ class FreshProcess:
                 _kill_group(process)
             process.wait()
         self._living.clear()
+
+
+def launcher(entry: str = ENGINE, method: Method | None = None) -> Launcher:
+    """The way to begin workers that fits the system, or the one that is asked for."""
+    if (method or ("fresh-process" if sys.platform == "darwin" else "fork-server")) == "fresh-process":
+        return FreshProcess()
+    return ForkServer(entry)
+
+
+def _send_fork(control: socket.socket, number: int, channel: int) -> None:
+    """Ask the server at the other end of `control` for a worker that speaks on `channel`."""
+    rights = array.array("i", [channel])
+    control.sendmsg([json.dumps({"fork": number}).encode("ascii")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+
+def _send_kill(control: socket.socket, number: int) -> None:
+    """Ask the server at the other end of `control` to kill worker `number`; nothing happens if it is dead already."""
+    control.send(json.dumps({"kill": number}).encode("ascii"))
 
 
 def _python(code: str, fd: int) -> subprocess.Popen[bytes]:

@@ -7,22 +7,17 @@ Never blocks but in `wait` and `close`, never reads media, never trusts a worker
 
 import select
 import socket
-import sys
 from dataclasses import dataclass
-from typing import Literal
 
 from dmc.clock import Clock, rfc3339
 from dmc.convert import sandbox
 from dmc.convert.conversation import Conversation, death_of, doubt, report_of
-from dmc.convert.launch import Born, Died, ForkServer, FreshProcess, Launcher
+from dmc.convert.launch import ENGINE, Born, Died, FreshProcess, Launcher, Method, launcher
 from dmc.convert.limits import Limits, share_of_cores
 from dmc.convert.wire import LINE_LIMIT, Order, Rubbish, SandboxMode, Walls, encode
 from dmc.errors import BadSettings, Busy, UsageFault
 from dmc.jobs import Job, Progress, Report
 from dmc.log import Log
-
-ENGINE = "dmc.convert.engine:convert"
-"""What workers run."""
 
 _READ_AT_ONCE = 256 * 1024
 _UNHEEDED_S = 10.0
@@ -64,7 +59,8 @@ class WorkerPool:
     """At most `slots` workers at a time.
 
     `stall_limit_s`: a worker silent for longer is killed (default: the limits'). `run_as` is the (uid, gid) that workers change to when
-    started as root. `method` is how they begin; by default what fits the system. `entry` names the engine, for tests.
+    started as root. `method` is how they begin; by default what fits the system. `entry` names the engine, for tests;
+    `warming` is a launcher of it that was started already.
     """
 
     def __init__(
@@ -76,8 +72,9 @@ class WorkerPool:
         stall_limit_s: float | None = None,
         sandbox: SandboxMode = "best-effort",
         run_as: tuple[int, int] | None = None,
-        method: Literal["fork-server", "fresh-process"] | None = None,
+        method: Method | None = None,
         entry: str = ENGINE,
+        warming: Launcher | None = None,
     ) -> None:
         self._slots = slots
         self._limits = limits
@@ -86,8 +83,7 @@ class WorkerPool:
         self._mode = sandbox
         self._run_as = run_as
         self._entry = entry
-        self._fresh = (method or ("fresh-process" if sys.platform == "darwin" else "fork-server")) == "fresh-process"
-        self._launcher: Launcher = FreshProcess() if self._fresh else ForkServer(entry)
+        self._launcher: Launcher = warming or launcher(entry, method)
         self._runs: dict[int, _Run] = {}
         self._last_number = 0
         self._walls: Walls | None = None
@@ -138,7 +134,7 @@ class WorkerPool:
             entry=self._entry,
             sandbox=self._mode,
             run_as=self._run_as,
-            watch_channel=self._fresh,
+            watch_channel=isinstance(self._launcher, FreshProcess),
         )
         line = encode("order", order)
         if len(line) > LINE_LIMIT:
