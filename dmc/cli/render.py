@@ -65,12 +65,13 @@ class Screen:
 
     @contextmanager
     def bars(self) -> Iterator["Bars"]:
-        """Progress bars on stderr that vanish when done."""
+        """Progress bars on stderr that vanish when done; silent where nothing draws."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}%"))
-        with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True), transient=True) as bars:
+        left = TimeRemainingColumn(compact=True)
+        with Progress(*columns, left, console=Console(stderr=True), transient=True, disable=not self.draws) as bars:
             yield bars
 
 
