@@ -103,6 +103,9 @@ class ObservedPath(BaseModel):
         default_factory=lambda: dict(DEFAULT_CONVERSIONS), description="conversion type per medium"
     )
     output_folder: UserPath | None = Field(default=None, description="where results go; default: `converted` inside the folder")
+    originals: Literal["keep", "trash"] = Field(
+        default="keep", description="trash: move them to `.originals` in the folder once their results are home"
+    )
     ignore: tuple[str, ...] = Field(default=(), description="patterns of names to ignore; `!pattern` takes one in again")
 
 

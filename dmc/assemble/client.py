@@ -98,6 +98,7 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
             conversion_types=path.conversion_types,
             output=path.output_folder,
             patterns=path.ignore,
+            originals=path.originals,
         )
         for path in settings.list_of_paths_to_observe
     ]

@@ -14,6 +14,7 @@ from dmc.client.crew import Crew
 from dmc.client.following import disowned
 from dmc.client.link import Link
 from dmc.client.model import ObservedPath
+from dmc.client.originals import put_away
 from dmc.client.queues import Bucket, Stage
 from dmc.client.records import OutboxRecord, OutboxStatus, decode_path, encode_path, parked
 from dmc.client.transport import Interrupted, LocalFault, Transport
@@ -125,10 +126,9 @@ class Homing:
     def _acknowledge(self, record: OutboxRecord) -> None:
         item_id = record.item_id or ""
         digest = record.result.sha512_checksum if record.result else record.sha512
-        transport = self._link.transport
         self._crew.submit(
             self._link.lane("tell"),
-            lambda: transport.acknowledge(item_id, digest),
+            partial(_acknowledge_job, self._link.transport, record, item_id, digest, self._root(record), self._disk),
             lambda _: self._acknowledged(record.id),
             partial(self._not_done, record.id, "acknowledge"),
         )
@@ -174,6 +174,12 @@ class Homing:
         self._link.log.warning("delivery delayed", record=record.id, code=problem.code, message=problem.message)
         if record.reason != problem.message:
             self._catalog.update(record.id, lambda kept: kept.changed(reason=problem.message))
+
+
+def _acknowledge_job(transport: Transport, record: OutboxRecord, item_id: str, digest: str, root: ObservedPath, disk: Disk) -> None:
+    """Tell the server, and only then put the original away. Runs in a worker thread."""
+    transport.acknowledge(item_id, digest)
+    put_away(record, root, disk)
 
 
 def _fetch_job(

@@ -6,8 +6,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from dmc.conversions import DEFAULT_CONVERSIONS, MediaType
+
+TRASH_FOLDER = ".originals"
+"""Name of the folder inside an observed path that takes originals whose results are home, if that is asked for."""
 
 OUTPUT_FOLDER = "converted"
 """Name of the folder inside an observed path that takes results when no other is set."""
@@ -15,18 +19,27 @@ OUTPUT_FOLDER = "converted"
 
 @dataclass(frozen=True, slots=True)
 class ObservedPath:
-    """A folder that the client watches. `output` None: `converted` inside it. `patterns` stand before the default ignore rules."""
+    """A folder that the client watches. `output` None: `converted` inside it. `patterns` stand before the default ignore rules.
+
+    `originals`: what becomes of them once their results are home.
+    """
 
     path: Path
     media_types: frozenset[MediaType] = frozenset(MediaType)
     conversion_types: Mapping[MediaType, str] = field(default_factory=lambda: dict(DEFAULT_CONVERSIONS))
     output: Path | None = None
     patterns: tuple[str, ...] = ()
+    originals: Literal["keep", "trash"] = "keep"
 
     @property
     def results(self) -> Path:
         """The folder that results land in."""
         return self.output or self.path / OUTPUT_FOLDER
+
+    @property
+    def trash(self) -> Path:
+        """The folder that originals are moved to; on the same file system, so that moving is one rename."""
+        return self.path / TRASH_FOLDER
 
 
 @dataclass(frozen=True, slots=True)

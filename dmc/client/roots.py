@@ -97,7 +97,7 @@ class Roots:
     """All observed folders; a file below two of them belongs to the inner one."""
 
     def __init__(self, observed: Sequence[ObservedPath]) -> None:
-        places = [place for each in observed for place in (each.path, each.results)]
+        places = [place for each in observed for place in (each.path, each.results, each.trash)]
         self.all = [Root(each, _below(each.path, places), polled=is_polled(each.path)) for each in observed]
         self._by_key = {root.key: root for root in self.all}
 
