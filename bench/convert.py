@@ -4,7 +4,8 @@
     .venv/bin/python bench/convert.py [--runs 7] [--seconds 30] [CLIP]
 
 Prints the median of alternating runs, start-up included, as ratios dmc / ffmpeg in wall and CPU time, and the share that
-dmc spends on verifying, which ffmpeg does not do. CLIP defaults to the 720p recording of the shared media, else the sample.
+dmc spends on verifying, which ffmpeg does not do. dmc's workers are nice, so ffmpeg is made so too: else a busy machine would
+decide. CLIP defaults to the 720p recording of the shared media, else the sample.
 """
 
 import argparse
@@ -70,7 +71,9 @@ def compare(kind: str, ffmpeg: str, clip: Path, runs: int) -> tuple[list[Run], l
             dmc = [sys.executable, "-m", "dmc", "convert", str(clip), "--to", kind, "-o", out, "--json"]
             container = ["--set", "container=mkv"] if kind == "vp9" else []  # WebM would have the sound encoded.
             a = measure([*dmc, "--set", f"crf={crf}", "--set", "keep_if_larger=true", *container])
-            b = measure([ffmpeg, "-v", "error", "-i", str(clip), "-map", "0", *PEERS[kind], "-c:a", "copy", f"{out}/peer.mkv"])
+            b = measure(
+                ["nice", "-n", "10", ffmpeg, "-v", "error", "-i", str(clip), "-map", "0", *PEERS[kind], "-c:a", "copy", f"{out}/peer.mkv"]
+            )
         if number:
             ours.append(a)
             theirs.append(b)

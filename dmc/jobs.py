@@ -35,6 +35,7 @@ class Job(BaseModel):
     """One conversion, as the broker orders it.
 
     `original` is the file to read; `out_dir` the only folder to write into (exists and is empty); `log_file` takes text.
+    `sidecars`: whoever ordered it takes files beside the result too; else what they would hold is said to be lost.
     `label` is what the user called the file: for messages, never for paths. `attempt` counts from 1.
     """
 
@@ -49,6 +50,7 @@ class Job(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     file_size: int
     sha512_checksum: str
+    sidecars: bool = False
 
 
 class Progress(BaseModel):

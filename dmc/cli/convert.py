@@ -137,6 +137,7 @@ def _show_end(screen: Screen, ended: "Ended", kind: str, as_json: bool) -> int:
                 "kind": report.kind,
                 "reason": report.reason,
                 "target": str(ended.target) if ended.target else None,
+                "sidecars": [str(path) for path in ended.sidecars],
                 "result": report.result.model_dump() if report.result else None,
                 "errors": [error.model_dump() for error in report.errors],
                 "receipt": json.loads(ended.receipt.read_bytes()) if ended.receipt and ended.receipt.is_file() else None,
@@ -146,6 +147,8 @@ def _show_end(screen: Screen, ended: "Ended", kind: str, as_json: bool) -> int:
         was = ended.source.stat().st_size
         share = f", {100 - 100 * report.result.file_size / was:.0f} % smaller" if was > report.result.file_size else ""
         screen.data(f"{clean(str(ended.target))}: converted and verified, {bytes_text(report.result.file_size)}{share}")
+        for path in ended.sidecars:
+            screen.data(f"  beside it: {clean(path.name)}")
         if report.reason:
             screen.say(f"  note: {report.reason}")
     elif report.kind in ("kept-original", "skipped"):

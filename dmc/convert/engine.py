@@ -87,14 +87,14 @@ class _Work:
             raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
         gated = self._job.conversion_type in GATED_PICTURES and not self._job.options.get("keep_if_larger", False)
         if gated and result.file_size > self._job.file_size:
-            return self._kept_original(receipt, result.file_name, result.file_size)
+            return self._kept_original(receipt, result.file_size)
         write_receipt(self._out, receipt)
         return self._converted(result, receipt)
 
     # --- Video and sound -------------------------------------------------------------------------------------------
 
     def _streams(self, facts: MediaFacts) -> Report:
-        made = plan(facts, RECIPES[self._job.conversion_type], self._job.options)
+        made = plan(facts, RECIPES[self._job.conversion_type], self._job.options, sidecars=self._job.sidecars)
         if made.outcome == "skip":
             return self._skipped(facts, made)
         if made.outcome == "refuse":
@@ -105,6 +105,7 @@ class _Work:
         done = transcode(self._source, target, facts, made, self._limits, meter.transcoded, self._stop, self._job.label)
         damage.damages(facts, made, done, self._job.label)  # Before the long check: a source with too little left ends here.
         check, after = verify(self._source, target, done, made, self._limits, meter.verified)
+        beside = done.sidecars.check(made.streams, self._limits) if done.sidecars is not None else ()
         damages = damage.damages(facts, made, done, self._job.label)  # Now with the errors of copied streams, which verify decoded.
         size = target.stat().st_size
         receipt = self._receipt("converted", facts, made).model_copy(
@@ -119,6 +120,7 @@ class _Work:
                 ),
                 "reason": "; ".join(damages) or None,
                 "streams": tuple(compare.stream_entries(made, facts, after, done)),
+                "sidecars": beside,
                 "metadata": tuple(compare.metadata_entries(facts, after, made, done)),
                 "verification": check,
                 "warnings": (*damages, *compare.hidden_notes(made, done), *made.warnings),
@@ -127,7 +129,7 @@ class _Work:
         if self._job.options.get("on_loss") == "refuse" and any(m.outcome == "lost" for m in receipt.metadata):
             raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
         if made.gated and size > self._job.file_size:
-            return self._kept_original(receipt, target.name, size)
+            return self._kept_original(receipt, size)
         with alive(lambda: meter.transcoded(None), patience_s(size)):
             RealDisk().sync_file(target)
         write_receipt(self._out, receipt)
@@ -138,10 +140,10 @@ class _Work:
     def _converted(self, result: ResultFacts, receipt: Receipt) -> Report:
         return Report.model_validate({**self._common("converted"), "result": result, "reason": receipt.reason})
 
-    def _kept_original(self, receipt: Receipt, name: str, size: int) -> Report:
+    def _kept_original(self, receipt: Receipt, size: int) -> Report:
         reason = f"the result would be larger: {in_bytes(size)} instead of {in_bytes(self._job.file_size)}"
-        (self._out / name).unlink()
-        kept = receipt.model_copy(update={"outcome": "kept-original", "reason": reason, "result": None})
+        self._empty_out()
+        kept = receipt.model_copy(update={"outcome": "kept-original", "reason": reason, "result": None, "sidecars": ()})
         write_receipt(self._out, kept)
         return Report.model_validate({**self._common("kept-original"), "reason": reason})
 

@@ -28,12 +28,13 @@ class Pool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end of one local conversion; `target` is the published result, `receipt` what the worker wrote."""
+    """The end of one local conversion; `target` is the published result, `sidecars` lie beside it, `receipt` is what the worker wrote."""
 
     source: Path
     report: Report
     target: Path | None
     receipt: Path | None
+    sidecars: tuple[Path, ...] = ()
 
 
 class LocalRun:
@@ -96,6 +97,7 @@ class LocalRun:
                 options=options,
                 file_size=source.stat().st_size,
                 sha512_checksum=sha512_of(source),
+                sidecars=True,
             )
         )
 
@@ -106,7 +108,16 @@ class LocalRun:
         made = room / "out" / report.result.file_name
         target = self._publish(made, self._names(source, made.suffix))
         _keep_times(source, target)
-        return Ended(source, report, target, receipt)
+        beside = tuple(self._publish_beside(file, made, target) for file in sorted(made.parent.glob(f"{made.stem}.*")))
+        for sidecar in beside:
+            _keep_times(source, sidecar)
+        return Ended(source, report, target, receipt, beside)
+
+    def _publish_beside(self, file: Path, made: Path, target: Path) -> Path:
+        """`result.3.mks` under the name of the published result: `holiday.3.mks`, with a number more if there is one already."""
+        ending = file.name.removeprefix(made.stem)
+        names = (target.with_name(f"{target.stem}{more}{ending}") for more in ("", *(f" ({n})" for n in range(2, 1000))))
+        return self._publish(file, names)
 
     def _publish(self, made: Path, names: Iterable[Path]) -> Path:
         for target in names:

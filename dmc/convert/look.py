@@ -26,4 +26,4 @@ def look(file: Path, kind: str | None, options: dict[str, Any], limits: Limits) 
         already = plan_picture(facts, kind, options)
         outcome = "skip" if already else "convert"
         return facts.to_plain(), {"outcome": outcome, "reason": already or "", "container": kind, "streams": []}
-    return facts.to_plain(), plan(facts, RECIPES[kind], options).to_plain()
+    return facts.to_plain(), plan(facts, RECIPES[kind], options, sidecars=True).to_plain()

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from dmc.conversions import MediaType, check_options
 from dmc.convert import pixels
 from dmc.convert.facts import MediaFacts, StreamFacts
-from dmc.convert.recipes import CONTAINERS, FALLBACK_SOUND, TEXT_SUBTITLES, Container, Recipe, SoundRecipe, VideoRecipe
+from dmc.convert.recipes import CONTAINERS, FALLBACK_SOUND, MKV, TEXT_SUBTITLES, Container, Recipe, SoundRecipe, VideoRecipe
 
-Action = Literal["copy", "encode", "drop"]
+Action = Literal["copy", "encode", "drop", "sidecar"]
 Fate = Literal["kept", "changed", "lost"]
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -74,11 +74,14 @@ class Plan:
         return [s for s in self.streams if s.outcome == "lost" and s.matters]
 
 
-def plan(facts: MediaFacts, recipe: Recipe, options: Mapping[str, Any]) -> Plan:
-    """The plan for a file with `facts`; raises BadRequest for options that the recipe does not take."""
+def plan(facts: MediaFacts, recipe: Recipe, options: Mapping[str, Any], *, sidecars: bool = False) -> Plan:
+    """The plan for a file with `facts`; raises BadRequest for options that the recipe does not take.
+
+    `sidecars`: files beside the result are wanted for what its container cannot hold.
+    """
     check_options(recipe.name, options)
     container = CONTAINERS[options.get("container", recipe.container.name)]
-    streams = tuple(_Planning(facts, recipe, container, options).streams())
+    streams = tuple(_Planning(facts, recipe, container, options, sidecars=sidecars).streams())
     made = Plan(
         "convert",
         "",
@@ -113,7 +116,7 @@ def _outcome(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container
         return replace(
             made, outcome="refuse", reason=f"would be lost: {said}", code="LossRefused", hint="Allow it with on_loss = continue."
         )
-    words = {"copy": "copy", "encode": "encode", "drop": "leave out"}
+    words = {"copy": "copy", "encode": "encode", "sidecar": "put beside", "drop": "leave out"}
     parts = [f"{words[action]} {n}" for action in words if (n := sum(s.action == action for s in made.streams))]
     return replace(made, reason=f"into {container.title}: {', '.join(parts)} of {len(made.streams)} streams")
 
@@ -152,11 +155,12 @@ def _warnings(facts: MediaFacts) -> list[str]:
 class _Planning:
     """Decides stream by stream."""
 
-    def __init__(self, facts: MediaFacts, recipe: Recipe, container: Container, options: Mapping[str, Any]) -> None:
+    def __init__(self, facts: MediaFacts, recipe: Recipe, container: Container, options: Mapping[str, Any], *, sidecars: bool) -> None:
         self._facts = facts
         self._recipe = recipe
         self._container = container
         self._options = options
+        self._sidecars = sidecars
         self._chosen = _best_sound(facts) if recipe.only_sound else None
 
     def streams(self) -> list[StreamPlan]:
@@ -181,7 +185,9 @@ class _Planning:
 
     def _cover(self, stream: StreamFacts) -> StreamPlan:
         if self._container.cover is None or stream.codec not in ("mjpeg", "png"):
-            return replace(_drop(stream, f"{self._container.title} cannot hold this cover"), cover=True)
+            return replace(
+                self._aside(stream, f"{self._container.title} cannot hold this cover", able=stream.codec in ("mjpeg", "png")), cover=True
+            )
         return replace(_copy(stream, f"cover, kept as {self._container.cover}"), cover=True)
 
     def _video(self, stream: StreamFacts) -> StreamPlan:
@@ -237,12 +243,19 @@ class _Planning:
         if stream.codec in TEXT_SUBTITLES and container.text is not None:
             reason = f"{stream.codec} becomes {container.text}: the text stays, fonts and positions may not"
             return StreamPlan(stream.index, stream.type, stream.codec, "encode", "changed", reason, text=container.text)
-        return _drop(stream, f"{container.title} cannot hold {stream.codec or 'these'} subtitles")
+        return self._aside(stream, f"{container.title} cannot hold {stream.codec or 'these'} subtitles", able=stream.codec in MKV.subtitles)
 
     def _other(self, stream: StreamFacts) -> StreamPlan:
         if stream.type == "data" and self._facts.chapters and stream.packets == len(self._facts.chapters):
             return _drop(stream, "it holds the titles of the chapters, which are kept as chapters", matters=False)
-        return _drop(stream, f"{self._container.title} cannot hold {stream.type} streams of this kind")
+        said = f"{self._container.title} cannot hold {stream.type} streams of this kind"
+        return self._aside(stream, said, able=stream.type == "attachment")
+
+    def _aside(self, stream: StreamFacts, reason: str, *, able: bool) -> StreamPlan:
+        """Beside the result if that is wanted and the stream can stand alone, else left out."""
+        if not (able and self._sidecars) or self._recipe.only_sound:
+            return _drop(stream, reason)
+        return StreamPlan(stream.index, stream.type, stream.codec, "sidecar", "kept", f"{reason}: it lies beside the result")
 
 
 def _copy(stream: StreamFacts, reason: str) -> StreamPlan:

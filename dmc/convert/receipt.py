@@ -44,6 +44,17 @@ class StreamEntry(BaseModel):
     after: dict[str, Any] | None = None
 
 
+class SidecarEntry(BaseModel):
+    """A stream in a file of its own beside the result; `original_name` is what an attachment was called."""
+
+    model_config = _PLAIN
+    stream: int
+    file_name: str
+    file_size: int
+    sha512: str
+    original_name: str | None = None
+
+
 class MetadataEntry(BaseModel):
     """One kind of metadata (`tags`, `chapters`, `rotation`, `GPS`, `EXIF`, `ICC`, …) and what became of it."""
 
@@ -81,6 +92,7 @@ class Receipt(BaseModel):
     result: FileFacts | None = None
     streams: tuple[StreamEntry, ...] = ()
     metadata: tuple[MetadataEntry, ...] = ()
+    sidecars: tuple[SidecarEntry, ...] = ()
     verification: Verification | None = None
     warnings: tuple[str, ...] = ()
     took_s: float = 0.0

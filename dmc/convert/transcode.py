@@ -29,6 +29,7 @@ from dmc.convert.media import AnyPacket, ReadLog, create_media, open_media, pack
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.progress import alive, patience_s
 from dmc.convert.recipes import CONTAINERS, Container
+from dmc.convert.sidecars import Sidecars
 from dmc.errors import Cancelled, DiskFull, DmcError, TooLarge, Unsupported
 
 Tick = Callable[[Fraction | None, float], None]
@@ -50,6 +51,7 @@ class Transcoded:
     targets: dict[int, int] = field(default_factory=dict)
     read: ReadLog = field(default_factory=ReadLog)
     shift: Fraction = Fraction(0)
+    sidecars: Sidecars | None = None
 
 
 def transcode(source: Path, target: Path, facts: MediaFacts, plan: Plan, limits: Limits, tick: Tick, stop: Stop, label: str) -> Transcoded:
@@ -61,7 +63,8 @@ def transcode(source: Path, target: Path, facts: MediaFacts, plan: Plan, limits:
     with open_media(source, limits, label) as media:
         covers = _read_covers(source, plan, limits, label)
         out = create_media(target, container.muxer, dict(container.options))
-        run = _Run(media, out, facts, plan, container, limits, label)
+        beside = Sidecars(target, facts)
+        run = _Run(media, out, facts, plan, container, limits, label, beside)
         try:
             run.prepare(covers)
             run.flow(tick, stop)
@@ -69,9 +72,11 @@ def transcode(source: Path, target: Path, facts: MediaFacts, plan: Plan, limits:
             with alive(lambda: tick(None, 1.0), _FLUSH_S + patience_s(size)):  # Encoders hold back a lot; an index is moved to the front.
                 run.finish()
                 out.close()
+                beside.finish()
         except (FFmpegError, OSError, ValueError, MemoryError) as problem:
             raise _explained(problem, container) from problem
         finally:
+            beside.drop()
             with contextlib.suppress(FFmpegError, OSError, ValueError):
                 out.close()  # Nothing is left to do after a good end; after a bad one the file is thrown away anyway.
         return run.done
@@ -79,7 +84,7 @@ def transcode(source: Path, target: Path, facts: MediaFacts, plan: Plan, limits:
 
 def _read_covers(source: Path, plan: Plan, limits: Limits, label: str) -> dict[int, bytes]:
     """The bytes of the covers that are kept; attachments and tags are written with the header, before any packet."""
-    wanted = {s.index for s in plan.streams if s.cover and s.action == "copy"}
+    wanted = {s.index for s in plan.streams if s.cover and s.action in ("copy", "sidecar")}
     found: dict[int, bytes] = {}
     if not wanted:
         return found
@@ -106,9 +111,18 @@ class _Run:
     """One pass: the lanes of all streams that come along."""
 
     def __init__(
-        self, media: InputContainer, out: OutputContainer, facts: MediaFacts, plan: Plan, container: Container, limits: Limits, label: str
+        self,
+        media: InputContainer,
+        out: OutputContainer,
+        facts: MediaFacts,
+        plan: Plan,
+        container: Container,
+        limits: Limits,
+        label: str,
+        beside: Sidecars,
     ) -> None:
-        self.done = Transcoded(shift=_shift_of(facts))
+        self.done = Transcoded(shift=_shift_of(facts), sidecars=beside)
+        self._beside = beside
         self._media = media
         self._out = out
         self._facts = facts
@@ -121,7 +135,7 @@ class _Run:
 
     def prepare(self, covers: dict[int, bytes]) -> None:
         """Add every stream of the result, then its tags and chapters."""
-        kept = [(plan, self._media.streams[plan.index]) for plan in self._plan.streams if plan.action != "drop"]
+        kept = [(plan, self._media.streams[plan.index]) for plan in self._plan.streams if plan.action in ("copy", "encode")]
         beside = [(plan, source) for plan, source in kept if plan.cover or isinstance(source, AttachmentStream)]
         for plan, source in kept:
             if (plan, source) not in beside:
@@ -131,6 +145,9 @@ class _Run:
                 self._add_attachment(source)
             else:
                 self._add_cover(source, plan, covers.get(plan.index))
+        for plan in self._plan.streams:
+            if plan.action == "sidecar":
+                self._put_beside(plan, covers.get(plan.index))
         tags.write_file_tags(self._out, self._facts, self._container, has_cover=bool(covers))
         tags.write_chapters(self._out, self._facts, self._container, self.done.shift)
 
@@ -142,6 +159,14 @@ class _Run:
         self._lanes[source.index] = lane
         self.done.made[source.index] = lane.made
         self.done.targets[source.index] = target.index
+
+    def _put_beside(self, plan: StreamPlan, cover: bytes | None) -> None:
+        source = self._media.streams[plan.index]
+        if plan.type == "subtitle":
+            lane = self._beside.lane(plan, source, self.done.shift)
+            self._lanes[source.index] = lane
+        else:
+            self._beside.keep(plan, source, cover)
 
     def _lane(self, source: Stream, plan: StreamPlan) -> tuple[Stream, Lane]:
         shift = self.done.shift

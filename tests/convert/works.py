@@ -40,7 +40,14 @@ class Done:
 
 
 def convert(
-    source: Path, kind: str, out: Path, *, limits: Limits | None = None, stop: Callable[[], bool] | None = None, **options: Any
+    source: Path,
+    kind: str,
+    out: Path,
+    *,
+    limits: Limits | None = None,
+    stop: Callable[[], bool] | None = None,
+    sidecars: bool = False,
+    **options: Any,
 ) -> Done:
     """Convert `source` into the new folder `out`; a result that is larger is kept unless said otherwise."""
     out.mkdir(parents=True)
@@ -56,6 +63,7 @@ def convert(
         options={**takes_size, **options},
         file_size=source.stat().st_size,
         sha512_checksum=sha512_of(source),
+        sidecars=sidecars,
     )
     told: list[tuple[float, float | None, float | None]] = []
     report = engine.convert(job, limits or Limits(), lambda *step: told.append(step), stop)
