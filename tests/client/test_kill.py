@@ -1,14 +1,16 @@
 """C11: the client dies between any two durable steps, starts again, and ends in the same state: one item, one result."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from dmc.client.model import Timing
+from dmc.client.model import ObservedPath, Timing
 from tests.client.faults import Fuse, FusedDisk, FusedOutbox, FusedTransport, Killed
 from tests.client.world import RESULT, World
 
 CONTENT = b"original bytes"
+Originals = Literal["keep", "trash"]
 
 
 def live(world: World, fuse: Fuse) -> None:
@@ -23,9 +25,9 @@ def live(world: World, fuse: Fuse) -> None:
         pass
 
 
-def whole_life(home: Path, at: int | None, *, after: bool) -> tuple[World, Fuse]:
+def whole_life(home: Path, at: int | None, *, after: bool, originals: Originals = "keep") -> tuple[World, Fuse]:
     home.mkdir()
-    world = World(home, timing=Timing(settle_s=0.5))
+    world = World(home, timing=Timing(settle_s=0.5), observed=[ObservedPath(home / "drop", originals=originals)])
     world.drop("clip.mp4", CONTENT)
     fuse = Fuse(at, after=after)
     live(world, fuse)
@@ -38,11 +40,14 @@ def check_end(world: World) -> None:
     results = sorted(path.name for path in (world.folder / "converted").iterdir())
     assert results == ["clip.mkv"]
     assert (world.folder / "converted" / "clip.mkv").read_bytes() == RESULT + CONTENT
-    assert (world.folder / "clip.mp4").read_bytes() == CONTENT
+    places = [world.folder / "clip.mp4", world.folder / ".originals" / "clip.mp4"]
+    here, gone = places if world.observed[0].originals == "keep" else reversed(places)
+    assert here.read_bytes() == CONTENT
+    assert not gone.exists()
 
 
-def steps_of_a_life(home: Path) -> int:
-    world, fuse = whole_life(home, None, after=False)
+def steps_of_a_life(home: Path, originals: Originals = "keep") -> int:
+    world, fuse = whole_life(home, None, after=False, originals=originals)
     check_end(world)
     return fuse.steps
 
@@ -53,6 +58,16 @@ def test_C11_killed_at_any_durable_step_it_ends_the_same(tmp_path: Path, after: 
     assert steps > 12
     for at in range(1, steps + 1):
         world, fuse = whole_life(tmp_path / f"cut-{at}", at, after=after)
+        assert fuse.burnt, f"step {at} was not reached"
+        live(world, Fuse(None, after=False))
+        check_end(world)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_C11_C17_killed_at_any_step_the_original_is_in_one_place(tmp_path: Path, after: bool) -> None:
+    steps = steps_of_a_life(tmp_path / "whole", "trash")
+    for at in range(1, steps + 1):
+        world, fuse = whole_life(tmp_path / f"cut-{at}", at, after=after, originals="trash")
         assert fuse.burnt, f"step {at} was not reached"
         live(world, Fuse(None, after=False))
         check_end(world)
