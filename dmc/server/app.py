@@ -96,7 +96,7 @@ class Server:
             Items(ledger=ledger, views=views, clock=clock, offload=offload),
             self._downloads,
             Check(ledger=ledger, uploads=self.uploads, views=views, offload=offload),
-            Events(self._feed),
+            Events(self._feed, still_known=self._auth.still_known),
             Identities(instance_id=instance_id, ledger=ledger, storage=storage, offload=offload, limits=limits),
             Health(ledger=ledger, storage=storage, control=control, offload=offload, limits=limits, gauges=self._gauges),
             Page(),

@@ -9,13 +9,13 @@ import ipaddress
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dmc.errors import BadRequest, NotAllowed, SignInNeeded
+from dmc.errors import BadRequest, DmcError, NotAllowed, SignInNeeded
 from dmc.protocol import API, SERVER
 from dmc.server.offload import Offload
 from dmc.server.replies import HttpRefusal, json_reply
@@ -97,7 +97,7 @@ class Auth:
 
         Not for who shows a token: such a page has none.
         """
-        host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+        host = _split(f"//{request.headers.get('Host', '')}").hostname or ""
         if host in self._hosts or _is_address(host):
             return
         raise HttpRefusal(403, "HostNotAllowed", f"this server does not answer to the name {host[:100]!r}.", "Name it in allowed_hosts.")
@@ -115,6 +115,14 @@ class Auth:
         if token is not None and request.path not in OPEN_PATHS and _scope_of(request) is not Scope.READ:
             _check_same_origin(request, secret)
         return await self._noted(token)
+
+    async def still_known(self, request: web.Request) -> bool:
+        """Whether the caller of a request that goes on and on is who it was, and may still read."""
+        try:
+            caller = await self._caller(request)
+        except DmcError:
+            return False
+        return caller is not None and caller == request.get(CALLER)
 
     async def _known(self, look: Callable[[str], Token | None], secret: str) -> Token | None:
         await self._offload.quick(self._tokens.refresh)
@@ -190,7 +198,7 @@ def _check_scope(request: web.Request, caller: Caller | None) -> None:
 
 
 def _check_same_origin(request: web.Request, session_secret: str) -> None:
-    origin = urlsplit(request.headers.get("Origin", "")).netloc
+    origin = _split(request.headers.get("Origin", "")).netloc
     sent = request.headers.get(CSRF_HEADER, "")
     if origin != request.host or not hmac.compare_digest(sent.encode(), csrf_of(session_secret).encode()):
         raise HttpRefusal(403, "NotFromThePage", "a page session may only write from this server's own page.", "Reload the page.")
@@ -198,6 +206,14 @@ def _check_same_origin(request: web.Request, session_secret: str) -> None:
 
 def _session_view(token: Token, secret: str) -> dict[str, object]:
     return {"client_id": token.client_id, "name": token.name, "scopes": sorted(token.scopes), "csrf": csrf_of(secret)}
+
+
+def _split(address: str) -> SplitResult:
+    """The parts of an address; all of them empty if it is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _is_address(host: str) -> bool:

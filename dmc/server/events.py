@@ -6,6 +6,7 @@ number), `ping`. Ids are `<epoch>-<number>`.
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -23,8 +24,9 @@ STUCK_S = 60.0
 class Events:
     """The endpoint of the live feed."""
 
-    def __init__(self, feed: Feed, *, ping_s: float = PING_S) -> None:
+    def __init__(self, feed: Feed, *, still_known: Callable[[web.Request], Awaitable[bool]], ping_s: float = PING_S) -> None:
         self._feed = feed
+        self._still_known = still_known
         self._ping_s = ping_s
 
     def add_routes(self, app: web.Application) -> None:
@@ -50,7 +52,14 @@ class Events:
             await _write(reply, self._text("snapshot", await self._feed.snapshot(subscriber.caller), number))
         for event in missed or ():
             await _write(reply, self._text(event.kind, event.data, event.number))
+        now = asyncio.get_running_loop().time
+        asked_at = now()
         while not subscriber.lost and request.transport is not None:
+            if now() - asked_at >= self._ping_s:
+                # A stream may outlive its caller's token or session by weeks.
+                if not await self._still_known(request):
+                    return
+                asked_at = now()
             try:
                 async with asyncio.timeout(self._ping_s):
                     event_or_end = await subscriber.waiting.get()

@@ -9,6 +9,7 @@ from dmc.errors import BadSettings, Locked
 from dmc.protocol import ITEMS, SERVER, TYPES
 from dmc.server.auth import SESSION
 from tests.server.conftest import House
+from tests.server.raw import connection
 
 OPEN = {"/", "/livez", "/readyz", SERVER, SESSION, "/favicon.ico", "/web/{name}"}
 
@@ -178,3 +179,9 @@ async def test_an_open_address_needs_a_token_first(house: House, caplog: pytest.
 async def test_a_taken_port_is_told(running: House) -> None:
     with pytest.raises(Locked, match="cannot listen"):
         await running.make().start(*running.address)
+
+
+async def test_a_host_that_is_no_address_is_refused(running: House) -> None:
+    async with connection(running) as raw:
+        await raw.send(b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n")
+        assert (await raw.answer())[0] in (400, 403)

@@ -14,6 +14,7 @@ from dmc.broker.ledger import Delete
 from dmc.protocol import EVENTS
 from dmc.server import feed as feeds
 from dmc.server.auth import Caller
+from dmc.server.events import Events
 from dmc.server.feed import Event, Subscriber
 from tests.server.conftest import House
 from tests.server.raw import connection, request
@@ -108,6 +109,20 @@ async def test_nobody_hears_of_the_items_of_others(running: House, http: aiohttp
         theirs = await running.upload(other, b"2")
         assert (await stream.until("item"))["item_id"] == theirs
         assert {(await all_of_it.until("item"))["item_id"] for _ in range(2)} == {mine, theirs}
+
+
+async def test_a_stream_ends_when_its_token_is_revoked(running: House, http: aiohttp.ClientSession) -> None:
+    assert running.server is not None
+    (room,) = (room for room in running.server._rooms if isinstance(room, Events))
+    room._ping_s = 0.05
+    phone = running.client(running.tokens.create("phone"))
+    async with listening(phone) as stream:
+        await stream.until("ping")
+        await stream.until("ping")
+        running.tokens.revoke("phone")
+        async with asyncio.timeout(5):
+            while (await stream.next())[0] != "end":
+                pass
 
 
 async def test_a_listener_that_leaves_is_no_fault(running: House, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture) -> None:
