@@ -44,14 +44,17 @@ class Concatenation:
         made = await self._uploads.create(announced, resumable=False)
         if isinstance(made, Item):
             return answer_item(request, made, 201, field)
-        async with contextlib.AsyncExitStack() as hold:
-            # Sorted, so that two final uploads of the same parts never wait for each other.
-            for upload in sorted({*parts, made}, key=lambda upload: upload.record.item_id):
-                await hold.enter_async_context(self._uploads.held(upload))
-            if not all(self._lookup.is_open(part) for part in parts):
+        try:
+            async with contextlib.AsyncExitStack() as hold:
+                # Sorted, so that two final uploads of the same parts never wait for each other.
+                for upload in sorted({*parts, made}, key=lambda upload: upload.record.item_id):
+                    await hold.enter_async_context(self._uploads.held(upload))
+                if not all(self._lookup.is_open(part) for part in parts):
+                    raise BadRequest("a part was deleted meanwhile.", "Send it again.")
+                item = await self._join(made, parts)
+        finally:
+            if self._lookup.is_open(made):
                 await self._uploads.drop(made)
-                raise BadRequest("a part was deleted meanwhile.", "Send it again.")
-            item = await self._join(made, parts)
         self._lookup.note_parts(item.item_id, field)
         return answer_item(request, item, 201, field)
 
@@ -65,12 +68,8 @@ class Concatenation:
         return upload
 
     async def _join(self, made: Upload, parts: list[Upload]) -> Item:
-        try:
-            await self._offload.disk(_copy, made, parts)
-            return await self._uploads.complete(made)
-        finally:
-            if self._lookup.is_open(made):
-                await self._uploads.drop(made)
+        await self._offload.disk(_copy, made, parts)
+        return await self._uploads.complete(made)
 
 
 def _copy(made: Upload, parts: list[Upload]) -> None:

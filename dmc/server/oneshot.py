@@ -12,7 +12,7 @@ from dmc.conversions import check_options
 from dmc.errors import BadRequest
 from dmc.items import Item
 from dmc.protocol import ITEM_HEADER, ITEMS
-from dmc.server.announcing import parse_options
+from dmc.server.announcing import MOST_KEY, parse_options
 from dmc.server.auth import caller_of
 from dmc.server.offload import Offload
 from dmc.server.open_uploads import OpenUploads
@@ -66,7 +66,10 @@ class OneShot:
         """One file in the form; fields stand before it. The item is only made once the whole form was there."""
         fields = dict(request.query)
         await proceed(request)
-        reader = await request.multipart()
+        try:
+            reader = await request.multipart()
+        except ValueError as problem:
+            raise BadRequest("the form does not say what stands between its parts.") from problem
         while True:
             part = await _next_part(reader.next)
             if part is None:
@@ -85,6 +88,9 @@ class OneShot:
 
     def _announced(self, request: web.Request, file_name: str, fields: dict[str, str], length: int | None) -> Announcement:
         label = label_of(file_name.encode("utf-8", "surrogateescape"))
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and (len(key) > MOST_KEY or not key.isascii()):
+            raise BadRequest(f"an Idempotency-Key has at most {MOST_KEY} characters, all of them ASCII.")
         conversion_type = settle_conversion(fields.get("conversion_type"), label, self._limits)
         options = parse_options(fields.get("options"))
         check_options(conversion_type, options)
@@ -95,7 +101,7 @@ class OneShot:
             conversion_type=conversion_type,
             options=options,
             sha512=parse_sha512(fields.get("sha512")) or parse_repr_digest(request.headers.get("Repr-Digest")),
-            idempotency_key=request.headers.get("Idempotency-Key"),
+            idempotency_key=key,
         )
 
     @contextlib.asynccontextmanager
@@ -141,7 +147,12 @@ async def _next_part(read: Callable[[], object]) -> BodyPartReader | None:
 
 
 async def _read_field(part: BodyPartReader, fields: dict[str, str]) -> None:
-    text = await part.read_chunk(MOST_FIELD + 1)
+    text = b""
+    try:
+        while not part.at_eof() and len(text) <= MOST_FIELD:  # A chunk ends where a packet does, not where the field does.
+            text += await part.read_chunk(MOST_FIELD + 1)
+    except (ValueError, AssertionError, web.RequestPayloadError) as problem:
+        raise BadRequest("the form is cut short or malformed.") from problem
     if len(text) > MOST_FIELD or len(fields) >= MOST_FIELDS or not part.name:
         raise BadRequest(f"a form has at most {MOST_FIELDS} fields of {MOST_FIELD} bytes before its file.")
     fields[part.name] = text.decode("utf-8", "replace")

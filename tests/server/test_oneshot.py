@@ -100,6 +100,37 @@ async def test_U26_a_form_without_its_last_border_makes_no_item(running: House, 
     assert running.ledger.select() == []
 
 
+async def test_a_field_that_comes_in_two_packets_is_read_whole(running: House) -> None:
+    digest = hashlib.sha512(b"sound").hexdigest().encode()
+    begun = b'--border-of-the-form\r\nContent-Disposition: form-data; name="sha512"\r\n\r\n' + digest[:64]
+    rest = digest[64:] + b'\r\n--border-of-the-form\r\nContent-Disposition: form-data; name="f"; filename="a.mp3"\r\n\r\nsound'
+    rest += b"\r\n--border-of-the-form--\r\n"
+    kind, length = "multipart/form-data; boundary=border-of-the-form", len(begun) + len(rest)
+    async with connection(running) as raw:
+        await raw.send(request(running, "POST", ITEMS, Content_Type=kind, Content_Length=length, Expect="100-continue"))
+        assert (await raw.answer())[0] == 100
+        await raw.send(begun)
+        await asyncio.sleep(0.05)  # The second packet must not overtake the reading of the first.
+        await raw.send(rest)
+        assert (await raw.answer())[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [
+        ("POST", ITEMS, {"Content_Type": "multipart/form-data"}),
+        ("PUT", f"{ITEMS}/a.mp3", {"Idempotency_Key": "schl\u00fcssel"}),
+        ("PUT", f"{ITEMS}/a.mp3", {"Idempotency_Key": "k" * 201}),
+    ],
+)
+async def test_what_cannot_be_read_is_the_askers_fault(running: House, method: str, path: str, fields: dict[str, str]) -> None:
+    head = request(running, method, path, **fields, Content_Length=5).decode().encode("latin-1")
+    async with connection(running) as raw:
+        await raw.send(head + b"sound")
+        assert (await raw.answer())[0] == 400
+    assert running.storage.places() == []
+
+
 async def test_U10_a_put_with_another_digest_makes_no_item(running: House, http: aiohttp.ClientSession) -> None:
     digest = base64.b64encode(hashlib.sha512(b"other").digest()).decode()
     async with http.put(f"{ITEMS}/a.mp3", data=io.BytesIO(DATA), headers={"Repr-Digest": f"sha-512=:{digest}:"}) as reply:

@@ -162,6 +162,19 @@ async def test_U25_wrong_finals_make_no_item(running: House, http: aiohttp.Clien
     assert running.ledger.select() == []
 
 
+async def test_U25_a_final_whose_part_is_busy_leaves_nothing_behind(house: House) -> None:
+    await house.start(take_over_s=0.05)
+    http = house.client()
+    path = await part(http, DATA)
+    upload = house.server.uploads.find(path.rpartition("/")[2]) if house.server else None
+    assert upload is not None
+    headers = TUS | {"Upload-Concat": f"final;{path}", "Upload-Metadata": format_metadata({"filename": "a.mp4", "idempotency_key": "k"})}
+    async with upload.lock, http.post(UPLOADS, headers=headers) as reply:
+        assert reply.status == 423
+    async with http.post(UPLOADS, headers=headers) as reply:
+        assert reply.status == 201, await reply.text()
+
+
 async def test_U25_a_part_never_becomes_an_item_by_itself(running: House, http: aiohttp.ClientSession) -> None:
     path = await part(http, DATA)
     await running.restart()
