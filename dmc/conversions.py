@@ -139,6 +139,7 @@ class Option:
 
 _EVERY = (
     Option("keep_if_larger", "keep the result even if it is larger than its source"),
+    Option("strip_location", "take out where it was recorded"),
     Option("on_loss", "what to do when something of the source cannot be kept", words=("continue", "refuse")),
 )
 _CRF = Option("crf", "quality of the picture, smaller is better and larger", 0, 51)

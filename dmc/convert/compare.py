@@ -6,15 +6,15 @@ from typing import Any
 
 from dmc.convert import tags
 from dmc.convert.facts import MediaFacts, StreamFacts
+from dmc.convert.places import PLACE_TAGS
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.receipt import Fate, MetadataEntry, StreamEntry
 from dmc.convert.recipes import CONTAINERS
 from dmc.convert.transcode import Transcoded
 
 _DATES = re.compile(r"(creation_?time|creationdate|^date$|^date-|date_recorded|year$)", re.IGNORECASE)
-_PLACES = re.compile(r"(location|gps|iso6709|xyz$)", re.IGNORECASE)
 _CAMERA = re.compile(r"(^|\.)(make|model|software)$", re.IGNORECASE)
-_KINDS = (("recording date", _DATES), ("GPS", _PLACES), ("camera", _CAMERA))
+_KINDS = (("recording date", _DATES), ("GPS", PLACE_TAGS), ("camera", _CAMERA))
 _CHAPTER_SLACK_S = 0.05
 
 

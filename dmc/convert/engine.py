@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dmc.conversions import MediaType, check_fits, check_options, find_conversion
-from dmc.convert import compare, damage, encoders, pictures
+from dmc.convert import compare, damage, encoders, pictures, places
 from dmc.convert.facts import MediaFacts
 from dmc.convert.limits import Limits
 from dmc.convert.pictures_plan import plan_picture
@@ -85,7 +85,9 @@ class _Work:
         result, receipt = pictures.convert(self._job, self._limits, self._on_progress)
         if self._job.options.get("on_loss") == "refuse" and receipt.losses:
             raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
-        gated = self._job.conversion_type in GATED_PICTURES and not self._job.options.get("keep_if_larger", False)
+        gated = self._job.conversion_type in GATED_PICTURES and not (
+            self._job.options.get("keep_if_larger") or self._job.options.get("strip_location")
+        )
         if gated and result.file_size > self._job.file_size:
             return self._kept_original(receipt, result.file_size)
         write_receipt(self._out, receipt)
@@ -94,7 +96,10 @@ class _Work:
     # --- Video and sound -------------------------------------------------------------------------------------------
 
     def _streams(self, facts: MediaFacts) -> Report:
-        made = plan(facts, RECIPES[self._job.conversion_type], self._job.options, sidecars=self._job.sidecars)
+        stripped = places.place_tags(facts) if self._job.options.get("strip_location") else []
+        if stripped:
+            facts = places.without_places(facts)
+        made = plan(facts, RECIPES[self._job.conversion_type], self._job.options, sidecars=self._job.sidecars, rewrite=bool(stripped))
         if made.outcome == "skip":
             return self._skipped(facts, made)
         if made.outcome == "refuse":
@@ -121,7 +126,10 @@ class _Work:
                 "reason": "; ".join(damages) or None,
                 "streams": tuple(compare.stream_entries(made, facts, after, done)),
                 "sidecars": beside,
-                "metadata": tuple(compare.metadata_entries(facts, after, made, done)),
+                "metadata": (
+                    *compare.metadata_entries(facts, after, made, done),
+                    *([places.removed(", ".join(stripped))] if stripped else []),
+                ),
                 "verification": check,
                 "warnings": (*damages, *compare.hidden_notes(made, done), *made.warnings),
             }

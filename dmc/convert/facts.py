@@ -98,6 +98,7 @@ class MediaFacts:
     orientation: int | None = None
     has_icc: bool = False
     has_exif: bool = False
+    has_xmp: bool = False
     has_alpha: bool = False
 
     def to_plain(self) -> dict[str, Any]:

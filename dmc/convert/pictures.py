@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,7 @@ class _Conversion:
         with self._anew(picture, hidden, animated) as again:
             # Some formats tell of the turn only before loading (Pillow makes it then), some only after.
             tags = collect(again, facts.orientation if facts.orientation not in (None, 1) else orientation)
+        gone = tags.strip_places() if self._job.options.get("strip_location") else []
         frames = self._survey(picture, hidden, orientation, animated)
         source = Source(
             mode=facts.mode or picture.mode,
@@ -133,7 +134,8 @@ class _Conversion:
             size=upright(picture, orientation).size,
             has_icc=tags.icc is not None,
         )
-        return _Seen(facts, frames, hidden, orientation, tags, decide(source, self._job.conversion_type, self._job.label))
+        plan = decide(source, self._job.conversion_type, self._job.label)
+        return _Seen(facts, frames, hidden, orientation, tags, replace(plan, entries=(*plan.entries, *gone)))
 
     def _survey(self, picture: Image.Image, first: int, orientation: int, animated: bool) -> list[FrameFacts]:
         if not animated:

@@ -168,6 +168,7 @@ def look(picture: Image.Image, path: Path) -> MediaFacts:
         orientation=orientation_of(picture),
         has_icc=bool(picture.info.get("icc_profile")),
         has_exif=bool(exif),
+        has_xmp=bool(picture.info.keys() & {"xmp", "XML:com.adobe.xmp"}),
         has_alpha=picture.has_transparency_data,
     )
 

@@ -82,7 +82,8 @@ class PicturePlan:
 
 def plan_picture(facts: MediaFacts, conversion_type: str, options: Mapping[str, Any]) -> str | None:
     """Why nothing is to be done, in words; None if the picture is to be converted."""
-    del options  # none of today's options changes this
+    if options.get("strip_location") and (facts.has_exif or facts.has_xmp):
+        return None
     target = TARGETS[conversion_type]
     return f"already {target.title}" if facts.container == target.name else None
 

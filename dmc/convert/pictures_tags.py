@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from dmc.convert.pictures_open import GPS, exif_of
 from dmc.convert.pictures_plan import Target
+from dmc.convert.places import exif_without_place, removed, xmp_names_a_place
 from dmc.convert.receipt import MetadataEntry
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
@@ -47,6 +48,19 @@ class Tags:
     has_gps: bool = False
     has_iptc: bool = False
     turned: int = 1
+
+    def strip_places(self) -> list[MetadataEntry]:
+        """Take out where the picture was made; gives what the receipt says of that."""
+        gone = ["GPS"] if self.has_gps else []
+        if self.exif is not None:
+            kept = exif_without_place(self.exif)
+            gone += ["EXIF that cannot be followed"] if kept is None else []
+            self.exif = kept
+        if self.xmp is not None and xmp_names_a_place(self.xmp):
+            self.xmp = None
+            gone.append("XMP with the name or position of a place")
+        self.has_gps = False
+        return [removed(", ".join(gone))] if gone else []
 
 
 def collect(picture: Image.Image, turned: int) -> Tags:

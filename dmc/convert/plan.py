@@ -74,10 +74,10 @@ class Plan:
         return [s for s in self.streams if s.outcome == "lost" and s.matters]
 
 
-def plan(facts: MediaFacts, recipe: Recipe, options: Mapping[str, Any], *, sidecars: bool = False) -> Plan:
+def plan(facts: MediaFacts, recipe: Recipe, options: Mapping[str, Any], *, sidecars: bool = False, rewrite: bool = False) -> Plan:
     """The plan for a file with `facts`; raises BadRequest for options that the recipe does not take.
 
-    `sidecars`: files beside the result are wanted for what its container cannot hold.
+    `sidecars`: files beside the result are wanted for what its container cannot hold. `rewrite`: the source may not stay as it is.
     """
     check_options(recipe.name, options)
     container = CONTAINERS[options.get("container", recipe.container.name)]
@@ -89,16 +89,14 @@ def plan(facts: MediaFacts, recipe: Recipe, options: Mapping[str, Any], *, sidec
         container.name,
         streams,
         tuple(_warnings(facts)),
-        recipe.gated and not options.get("keep_if_larger", False),
+        recipe.gated and not options.get("keep_if_larger", False) and not rewrite,
     )
-    return _outcome(made, facts, recipe, container, options)
+    already = None if rewrite else _already(made, facts, recipe, container, options)
+    return replace(made, outcome="skip", reason=already) if already else _outcome(made, facts, recipe, container, options)
 
 
 def _outcome(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container, options: Mapping[str, Any]) -> Plan:
     """`made` with its whole-file outcome and the reason for it."""
-    already = _already(made, facts, recipe, container, options)
-    if already:
-        return replace(made, outcome="skip", reason=already)
     dynamic = [facts.streams[s.index].dynamic_hdr for s in made.streams if s.video is not None and facts.streams[s.index].dynamic_hdr]
     if dynamic:
         return replace(made, outcome="skip", reason=f"cannot keep dynamic HDR ({dynamic[0]}) when the picture is encoded anew")

@@ -263,3 +263,13 @@ def test_pixels_become_square_where_nothing_could_say_that_they_are_not(
     assert (seen.width, seen.height) == size
     assert seen.sample_aspect == ((1, 1) if squared else (4, 3))
     assert done.fate("sample aspect") == ("changed" if squared else "kept")
+
+
+@pytest.mark.parametrize("kind", ["h264", "mp4", "mkv"])
+def test_where_it_was_recorded_is_taken_out_if_asked(tmp_path: Path, kind: str) -> None:
+    names = {"location": "+48.1000+011.5000/", "com.apple.quicktime.location.ISO6709": "+48.1/", "title": "A clip", "make": "Camera"}
+    source = clip(tmp_path / "phone.mkv", tags=names, sound=())
+    done = convert(source, kind, tmp_path / "out", strip_location=True, keep_if_larger=False, on_loss="refuse")
+    assert done.report.kind == "converted", "neither skipped nor kept: the source holds the place"
+    assert b"48.1" not in done.result.read_bytes()
+    assert (done.fate("GPS"), done.fate("camera"), done.fate("tags")) == ("changed", "kept", "kept")
