@@ -1,8 +1,10 @@
-"""A small TCP proxy that does to connections what networks do: cuts, stalls, throttles, counts."""
+"""A small TCP proxy that does to connections what networks do: cuts, resets, stalls, throttles, counts."""
 
 import contextlib
 import socket
+import struct
 import threading
+import time
 from dataclasses import dataclass, field
 
 
@@ -11,14 +13,20 @@ class Proxy:
     """Forwards 127.0.0.1:port to 127.0.0.1:target.
 
     `cut_after`: reset the connection once so many bytes went up on it (None: never). `hold_after`: let nothing further through once so
-    many bytes went up on it; `holding` is set then, and clearing `hold_after` does not revive what is held. `bytes_up` counts in all.
+    many bytes went up on it; `holding` is set then, and clearing `hold_after` does not revive what is held. `cut_down_after` is the same
+    for what comes down. `reset`: cut with a TCP reset instead of an orderly end. `rate`: bytes a second at most, each way. `bytes_up` and
+    `bytes_down` count in all.
     """
 
     target: int
     cut_after: int | None = None
     hold_after: int | None = None
+    cut_down_after: int | None = None
+    reset: bool = False
+    rate: int | None = None
     holding: threading.Event = field(default_factory=threading.Event)
     bytes_up: int = 0
+    bytes_down: int = 0
     cuts: int = 0
     _listener: socket.socket = field(default_factory=socket.socket)
     _open: set[socket.socket] = field(default_factory=set)
@@ -51,24 +59,35 @@ class Proxy:
         sent = 0
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if up:
-                    sent += len(data)
-                    with self._lock:
-                        self.bytes_up += len(data)
-                        cut = self.cut_after is not None and sent > self.cut_after
-                        self.cuts += cut
-                    if cut:
-                        break
-                    if self.hold_after is not None and sent > self.hold_after:
-                        self.holding.set()
-                        continue  # Swallowed: the far end has seen `hold_after` bytes at most, and nobody hangs up.
+                sent += len(data)
+                if self._is_cut(sent, len(data), up):
+                    if self.reset:
+                        _reset_on_close(source, sink)
+                    break
+                if up and self.hold_after is not None and sent > self.hold_after:
+                    self.holding.set()
+                    continue  # Swallowed: the far end has seen `hold_after` bytes at most, and nobody hangs up.
+                if self.rate is not None:
+                    time.sleep(len(data) / self.rate)  # A slow line is the point here.
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                # The other direction's thread may wait for this end: it is woken, or the kernel keeps the socket for it.
+                end.shutdown(socket.SHUT_RD if self.reset else socket.SHUT_RDWR)
             end.close()
             with self._lock:
                 self._open.discard(end)
+
+    def _is_cut(self, sent: int, fresh: int, up: bool) -> bool:
+        with self._lock:
+            if up:
+                self.bytes_up += fresh
+            else:
+                self.bytes_down += fresh
+            most = self.cut_after if up else self.cut_down_after
+            cut = most is not None and sent > most
+            self.cuts += cut
+        return cut
 
     def close(self) -> None:
         """Stop listening and drop every connection."""
@@ -78,3 +97,9 @@ class Proxy:
         for end in left:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+
+def _reset_on_close(*ends: socket.socket) -> None:
+    for end in ends:
+        with contextlib.suppress(OSError):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
