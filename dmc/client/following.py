@@ -36,6 +36,18 @@ def disowned(record: OutboxRecord, item_id: str) -> OutboxRecord | None:
     return record.sent_again("the server no longer knew the item")
 
 
+def made_anew(record: OutboxRecord) -> OutboxRecord | None:
+    """The server has, or will have, another end of the item than the one this client saw: somebody asked for a retry, or a backup came back.
+
+    What is home already stays as it is, and counts; anything else is told by the next look.
+    """
+    if record.status is OutboxStatus.FETCHED:
+        return record.changed(status=OutboxStatus.ACKNOWLEDGED, reason="the server made it once more; the first result is here")
+    if not record.status.is_at_server:
+        return None
+    return record.changed(status=OutboxStatus.TO_DO, result_path=None, result=None)
+
+
 def facts_of(view: ItemView) -> ResultFacts | None:
     """The result as the server announces it."""
     shown = view.result

@@ -11,7 +11,7 @@ from pathlib import Path
 from dmc.client import deliver
 from dmc.client.catalog import Catalog
 from dmc.client.crew import Crew
-from dmc.client.following import disowned
+from dmc.client.following import disowned, made_anew
 from dmc.client.link import Link
 from dmc.client.model import ObservedPath
 from dmc.client.originals import put_away
@@ -20,7 +20,7 @@ from dmc.client.records import OutboxRecord, OutboxStatus, decode_path, encode_p
 from dmc.client.transport import Interrupted, LocalFault, Transport
 from dmc.client.verdict import MOST_ATTEMPTS, Verdict
 from dmc.clock import Clock
-from dmc.errors import DmcError, Unavailable, UnknownItem, WrongStatus
+from dmc.errors import DmcError, Unavailable, UnknownItem, WholeFileMismatch, WrongStatus
 from dmc.files import Disk
 
 
@@ -151,9 +151,8 @@ class Homing:
         elif isinstance(problem, OSError | LocalFault):
             told = deliver.local(problem, what) if isinstance(problem, OSError) else problem
             self._say_once(record, told)
-        elif isinstance(problem, WrongStatus) and what == "acknowledge":
-            # The item went back to work (somebody asked for a retry): what it becomes is told by the next look.
-            self._catalog.update(record_id, lambda kept: kept.changed(status=OutboxStatus.TO_DO, result_path=None, result=None))
+        elif isinstance(problem, WrongStatus | WholeFileMismatch) and what == "acknowledge":
+            self._catalog.update(record_id, made_anew)
         else:
             self._follow(record, self._link.note(problem, record.attempts, what, record_id), problem)
             return
@@ -200,7 +199,7 @@ def _fetch_job(
     try:
         deliver.make_folders(folder, disk)
     except OSError as problem:
-        raise deliver.local(problem, f"creating {folder.name}") from None
+        raise deliver.local(problem, "creating the folder for the result") from None  # Its name may be no text.
     temp = deliver.temp_path(record, folder)
     transport.fetch(record.item_id, record.result, temp, stop)
     deliver.dress(temp, record, disk)

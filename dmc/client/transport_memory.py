@@ -242,8 +242,10 @@ class MemoryTransport(Transport):
         self._server.meet()
         item = self._item(item_id)
         right = item.result.sha512_checksum if item.result else item.sha512_checksum
-        if not item.status.is_finished or sha512 != right:
-            raise WrongStatus("there is nothing to acknowledge with this checksum.")
+        if not item.status.is_finished:
+            raise WrongStatus("there is nothing to acknowledge yet.")
+        if sha512 != right:
+            raise WholeFileMismatch("this is not the checksum of what the server holds.")
         self._server.acknowledged.append((item_id, sha512))
         self._server.answer()
 

@@ -8,6 +8,7 @@ import pytest
 
 from dmc.client.model import ObservedPath
 from dmc.client.records import decode_path
+from dmc.client.transport_memory import MemoryTransport
 from dmc.items import Outcome
 from tests.client.world import RESULT, World
 
@@ -132,6 +133,62 @@ def test_an_item_that_failed_is_recorded_with_its_errors_and_acknowledged(world:
     assert (record.status, record.outcome, record.errors[0].code) == ("acknowledged", "failed", "DamagedMedia")
     assert world.server.acknowledged == [(item_id, record.sha512)]
     assert not (world.folder / "converted").exists()
+
+
+def test_an_item_that_was_tried_again_before_it_was_acknowledged_comes_home(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.drop("clip.mp4")
+    world.run(converting=False, until=lambda: bool(world.server.items))
+    (item_id,) = world.server.items
+    world.server.fail(item_id, "WorkerDied")
+    real = MemoryTransport.acknowledge
+
+    def just_converted(self: MemoryTransport, item: str, sha512: str) -> None:
+        if world.server.items[item].result is None:
+            world.server.finish(item, RESULT + b"moving pictures")
+        real(self, item, sha512)
+
+    monkeypatch.setattr(MemoryTransport, "acknowledge", just_converted)
+    world.run(120, until=world.all_done)
+    assert (world.records()[0].status, world.records()[0].outcome) == ("acknowledged", "converted")
+    assert world.results() == {"clip.mkv": RESULT + b"moving pictures"}
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_result_that_is_home_is_not_fetched_again_when_the_server_makes_it_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch, finished: bool
+) -> None:
+    world.drop("clip.mp4")
+    real = MemoryTransport.acknowledge
+
+    def begun_anew(self: MemoryTransport, item: str, sha512: str) -> None:
+        if finished:
+            world.server.finish(item, b"made anew")
+        else:
+            world.server.start(item)
+        real(self, item, sha512)
+
+    monkeypatch.setattr(MemoryTransport, "acknowledge", begun_anew)
+    world.run(until=world.all_done)
+    world.live_longer()
+    assert world.statuses() == ["acknowledged"]
+    assert world.results() == {"clip.mkv": RESULT + b"moving pictures"}
+
+
+def test_the_reason_of_a_delay_can_be_written_down_whatever_the_folder_is_called(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.drop("no text \udcff/clip.mp4")
+    real = os.mkdir
+
+    def not_allowed(path: Path, mode: int = 0o777) -> None:
+        if "converted" in str(path):
+            raise PermissionError(13, "Permission denied")
+        real(path, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "mkdir", not_allowed)
+        world.run(60)
+    (record,) = world.records()
+    assert record.reason is not None
+    assert "Permission denied" in record.model_dump_json()
 
 
 @pytest.mark.parametrize("outcome", [Outcome.KEPT_ORIGINAL, Outcome.SKIPPED])

@@ -161,7 +161,7 @@ def test_law_5_acknowledge_may_be_said_twice(transport: Transport, server: Memor
     with pytest.raises(ServerUnreachable):
         transport.acknowledge(item_id, result.sha512_checksum)
     transport.acknowledge(item_id, result.sha512_checksum)
-    with pytest.raises(WrongStatus):
+    with pytest.raises(WholeFileMismatch):
         transport.acknowledge(item_id, "0" * 128)
 
 
