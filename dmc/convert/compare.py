@@ -147,9 +147,7 @@ def _chapter_entry(before: MediaFacts, after: MediaFacts, shift_s: float) -> Met
 def _picture_entries(plan: StreamPlan, then: StreamFacts, now: StreamFacts) -> Iterable[MetadataEntry]:
     name = f" of stream {plan.index}"
     if then.matrix is not None:
-        yield _entry(
-            "rotation" + name, then.matrix == now.matrix, "the display matrix is the same", "the display matrix did not come along"
-        )
+        yield _rotation_entry(plan, then, now)
     if then.sample_aspect not in (None, (0, 1), (1, 1)):
         same = then.sample_aspect == now.sample_aspect
         squared = plan.video is not None and plan.video.sample_aspect != then.sample_aspect
@@ -172,6 +170,13 @@ def _picture_entries(plan: StreamPlan, then: StreamFacts, now: StreamFacts) -> I
         yield _entry("dynamic HDR" + name, then.dynamic_hdr == now.dynamic_hdr, then.dynamic_hdr, f"{then.dynamic_hdr} is gone")
     if then.alpha and not now.alpha:
         yield MetadataEntry(kind="transparency" + name, outcome="lost", detail="the codec of the result has none")
+
+
+def _rotation_entry(plan: StreamPlan, then: StreamFacts, now: StreamFacts) -> MetadataEntry:
+    kind = f"rotation of stream {plan.index}"
+    if plan.video is not None and plan.video.matrix != then.matrix and now.matrix == plan.video.matrix:
+        return MetadataEntry(kind=kind, outcome="changed", detail="the mirrored picture was stored as it is seen")
+    return _entry(kind, then.matrix == now.matrix, "the display matrix is the same", "the display matrix did not come along")
 
 
 def _entry(kind: str, same: bool, kept: str, lost: str) -> MetadataEntry:

@@ -74,8 +74,8 @@ def target_size(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, 
     return max(2, round(width * factor / 2) * 2), max(2, round(height * factor / 2) * 2)
 
 
-def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, Any], *, square: bool = False) -> VideoWork:
-    """How `stream` is encoded by `recipe`. `square`: neither codec nor container can say that pixels are not square."""
+def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, Any], *, plain: bool = False) -> VideoWork:
+    """How `stream` is encoded by `recipe`. `plain`: neither codec nor container can say that pixels are not square, or mirrored."""
     filters: list[tuple[str, str]] = []
     changes: list[str] = []
     if stream.interlaced:
@@ -90,11 +90,16 @@ def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, A
         filters.append(("scale", f"w={width}:h={height}:flags={SCALING}"))
         changes.append(f"{stream.width}x{stream.height} is scaled to {width}x{height}")
     aspect = stream.sample_aspect
-    if square and aspect is not None and aspect[0] and aspect[0] != aspect[1]:
+    if plain and aspect is not None and aspect[0] and aspect[0] != aspect[1]:
         width, height = _squared(width, height, Fraction(*aspect), keep_height="height" in options)
         filters += [("scale", f"w={width}:h={height}:flags={SCALING}"), ("setsar", "1")]
         changes.append(f"pixels of {aspect[0]}:{aspect[1]} become square ones, {width}x{height}: the picture keeps its shape")
         aspect = (1, 1)
+    matrix = stream.matrix
+    if plain and matrix is not None and matrix[0] * matrix[4] - matrix[1] * matrix[3] < 0:
+        filters.append(("hflip", ""))
+        changes.append("the mirrored picture is stored as it is seen")
+        matrix = _unmirrored(matrix)
     pix_fmt, chroma = _format(stream, recipe, filters, changes)
     halves_width, halves_height = chroma in ("420", "422") and not recipe.odd_sizes, chroma in ("420", "440") and not recipe.odd_sizes
     padded_width, padded_height = _even(width, halves_width), _even(height, halves_height)
@@ -105,7 +110,7 @@ def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, A
         changes.append(f"{width}x{height} gets its last column or row twice, since encoders want even sizes")
     if stream.alpha:
         changes.append("transparency is lost")
-    primaries, transfer, matrix, colours = _colours(stream, to_standard)
+    primaries, transfer, coefficients, colours = _colours(stream, to_standard)
     return VideoWork(
         encoder=recipe.encoder,
         crf=float(options.get("crf", recipe.crf)),
@@ -119,10 +124,10 @@ def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, A
         params_option=recipe.params_option,
         rate=stream.rate,
         sample_aspect=aspect,
-        matrix=stream.matrix,
+        matrix=matrix,
         primaries=primaries,
         transfer=transfer,
-        colour_matrix=matrix,
+        colour_matrix=coefficients,
         colour_range=colours,
     )
 
@@ -132,6 +137,12 @@ def _squared(width: int, height: int, aspect: Fraction, *, keep_height: bool) ->
     if aspect > 1 or keep_height:
         return max(2, round(width * aspect / 2) * 2), height
     return width, max(2, round(height / aspect / 2) * 2)
+
+
+def _unmirrored(matrix: tuple[int, ...]) -> tuple[int, ...] | None:
+    """What is left to be turned when the stored picture has been flipped from left to right; None if nothing is."""
+    turned = (-matrix[0], -matrix[1], 0, *matrix[3:])
+    return None if turned[:5] == (65536, 0, 0, 0, 65536) else turned
 
 
 def _even(length: int, needed: bool) -> int:

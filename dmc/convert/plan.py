@@ -124,7 +124,7 @@ def _already(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container
     same_container = _is_in(facts, container)
     playable = [s for s in made.streams if s.type in ("video", "audio") and not s.cover and not facts.streams[s.index].empty]
     if recipe.remux:
-        return f"already {container.title}" if same_container else None
+        return f"already {container.title}" if same_container and (facts.index_first or not container.edit_lists) else None
     if recipe.only_sound:
         as_wished = same_container and facts.media_type is MediaType.AUDIO and all(s.action == "copy" for s in playable)
         return f"already {container.title}" if as_wished else None
@@ -199,8 +199,8 @@ class _Planning:
         must = self._why_encode(stream, recipe)
         if must is None:
             return _copy(stream, f"already {recipe.title}")
-        square = not (recipe.says_aspect or container.says_aspect)
-        work = pixels.video_work(stream, recipe, self._options, square=square)
+        plain = not (recipe.says_shape or container.says_shape)
+        work = pixels.video_work(stream, recipe, self._options, plain=plain)
         if min(work.width, work.height) < recipe.smallest:
             return _drop(stream, f"{recipe.title} takes no pictures as small as {work.width}x{work.height}")
         reason = "; ".join([must, *work.changes])

@@ -18,7 +18,7 @@ TEXT_SUBTITLES = _set("subrip ass ssa webvtt mov_text text srt microdvd sami sub
 class Container:
     """What a container can hold, by FFmpeg's codec names.
 
-    `says_aspect`: its writer takes the shape of pixels from the encoder (Matroska could hold it, but FFmpeg's does not as used here).
+    `says_shape`: its writer takes the shape of pixels and any display matrix from the encoder (Matroska's does not).
     `subtitles` go in as they are, other text becomes `text`. `cover` is how a cover is stored: as attachment, stream or tag.
     """
 
@@ -32,7 +32,7 @@ class Container:
     text: str | None = None
     attachments: bool = False
     edit_lists: bool = False
-    says_aspect: bool = False
+    says_shape: bool = False
     cover: str | None = None
     options: tuple[tuple[str, str], ...] = ()
 
@@ -41,7 +41,7 @@ class Container:
 class VideoRecipe:
     """An encoder of pictures. `chromas` and `depths` are what it takes; the source's stay if they are among them.
 
-    `says_aspect`: its stream tells the shape of its pixels.
+    `says_shape`: its stream tells the shape of its pixels, and whether the picture is mirrored.
     `full_range_by_format`: it wants pictures of full range in pixel formats of their own (yuvj…), not only marked.
     """
 
@@ -58,7 +58,7 @@ class VideoRecipe:
     standard_range_only: bool = False
     smallest: int = 2
     odd_sizes: bool = False
-    says_aspect: bool = True
+    says_shape: bool = True
     full_range_by_format: bool = True
 
 
@@ -122,7 +122,7 @@ MP4 = Container(
     subtitles=frozenset({"mov_text"}),
     text="mov_text",
     edit_lists=True,
-    says_aspect=True,
+    says_shape=True,
     cover="stream",
     options=(("movflags", "+faststart"), ("strict", "experimental")),
 )
@@ -166,11 +166,11 @@ _VP9 = VideoRecipe(
     ("420", "422", "444", "440"),
     smallest=1,
     odd_sizes=True,
-    says_aspect=False,
+    says_shape=False,
     full_range_by_format=False,
 )
 _AV1 = VideoRecipe(
-    "av1", "AV1", "libsvtav1", 32, "8", ("420",), (8, 10), "svtav1-params", smallest=8, says_aspect=False, full_range_by_format=False
+    "av1", "AV1", "libsvtav1", 32, "8", ("420",), (8, 10), "svtav1-params", smallest=8, says_shape=False, full_range_by_format=False
 )
 _WEB = VideoRecipe(
     "h264", "H.264", "libx264", 22, "medium", params_option="x264-params", longest=1920, shortest=1080, standard_range_only=True

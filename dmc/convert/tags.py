@@ -30,6 +30,7 @@ _CLOCK_ONLY = re.compile(r"^\d\d:\d\d:\d\d$")
 _DAY = re.compile(r"^\d{4}-\d\d-\d\d$")
 _ZERO_DATES = ("1970-01-01", "1904-01-01")
 _OGG_STREAM_TAGS = frozenset({"ogg", "opus"})
+_CHAPTERS_AS_COMMENTS = _OGG_STREAM_TAGS | {"flac"}
 
 
 def is_stale(key: str, value: str = "-") -> bool:
@@ -81,9 +82,9 @@ def _stream_key(key: str) -> str:
 
 
 def write_chapters(out: OutputContainer, facts: MediaFacts, container: Container, shift: Fraction) -> None:
-    """The chapters of the file. For Ogg as the comments that they are there: FFmpeg's own rounds their seconds wrongly."""
+    """The chapters of the file. For Ogg and FLAC as the comments that they are there: FFmpeg rounds seconds wrongly, or writes none."""
     chapters = chapters_for(facts, shift)
-    if container.muxer not in _OGG_STREAM_TAGS:
+    if container.muxer not in _CHAPTERS_AS_COMMENTS:
         if chapters:
             out.set_chapters(chapters)
         return

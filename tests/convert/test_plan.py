@@ -49,7 +49,7 @@ def test_what_fits_is_copied_and_only_the_rest_is_encoded() -> None:
         ("opus", file(sound(0, "opus"), container="ogg"), "already Ogg Opus"),
         ("mp3", file(sound(0, "mp3"), StreamFacts(1, "video", "mjpeg", cover=True), container="mp3"), "already MP3"),
         ("web", file(video(), sound(), index_first=True), "already H.264 in MP4, with its index first"),
-        ("mp4", file(video(), sound()), "already MP4"),
+        ("mp4", file(video(), sound(), index_first=True), "already MP4"),
         ("aac", file(sound(0)), "already M4A"),
         ("flac", file(sound(0, "flac"), container="flac"), "already FLAC"),
         ("vp9", file(video(codec="vp9"), container=MKV), "already VP9"),

@@ -125,6 +125,22 @@ def test_rotation_and_mirroring_come_along_once_and_the_pixels_stay(tmp_path: Pa
     assert done.fate("rotation") == "kept"
 
 
+@pytest.mark.parametrize("matrix", [MIRRORED, (-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30), (0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30)])
+def test_a_mirror_that_nothing_could_tell_of_is_put_into_the_pixels(tmp_path: Path, matrix: tuple[int, ...]) -> None:
+    source = clip(tmp_path / "turned.mp4", matrix=matrix, sound=(), seconds=0.2)
+    done = convert(source, "vp9", tmp_path / "out", crf=4)
+    (_, before), (_, after) = frames_of(source)[0], frames_of(done.result)[0]
+    flipped = _brightest_column(before) != _brightest_column(after)
+    left = done.facts.streams[0].matrix
+    assert left is None or left[0] * left[4] - left[1] * left[3] > 0
+    assert flipped == (done.fate("rotation") == "changed") == (matrix[0] * matrix[4] - matrix[1] * matrix[3] < 0)
+
+
+def _brightest_column(frame: av.VideoFrame) -> int:
+    line = bytes(frame.planes[0])[: frame.width]
+    return max(range(4, frame.width - 4), key=lambda x: line[x - 4 : x + 4].count(max(line)) * 1000 + line[x])
+
+
 def test_aspect_depth_and_colours_stay(tmp_path: Path) -> None:
     mastering = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
     params = {"x265-params": f"log-level=error:master-display={mastering}:max-cll=1000,400:hdr10=1"}
@@ -177,7 +193,7 @@ def test_a_change_of_size_within_the_stream_is_scaled(tmp_path: Path) -> None:
     assert {(frame.width, frame.height) for _at, frame in frames_of(done.result)} == {(64, 48)}
 
 
-@pytest.mark.parametrize("kind", ["opus", "mp3", "aac"])
+@pytest.mark.parametrize("kind", ["opus", "mp3", "aac", "flac"])
 def test_sound_files_keep_tags_chapters_and_cover(media: Path, tmp_path: Path, kind: str) -> None:
     source = media / "audio-mp3-cover-and-chapters.mp3"
     if kind == "mp3":
