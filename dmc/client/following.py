@@ -37,7 +37,7 @@ def disowned(record: OutboxRecord, item_id: str) -> OutboxRecord | None:
 
 
 def made_anew(record: OutboxRecord) -> OutboxRecord | None:
-    """The server has, or will have, another end of the item than the one this client saw: somebody asked for a retry, or a backup came back.
+    """The server has, or will have, another end of the item than this client saw: somebody asked for a retry, or a backup came back.
 
     What is home already stays as it is, and counts; anything else is told by the next look.
     """

@@ -10,7 +10,7 @@ from dmc.client.model import ServerAddress
 from dmc.client.transport import Interrupted, Parcel, SourceChanged, Transport
 from dmc.client.transport_http import HttpTransport
 from dmc.client.transport_memory import MemoryServer, MemoryTransport
-from dmc.errors import ServerUnreachable, TooLarge, UnknownItem, VerificationFailed, WholeFileMismatch, WrongStatus
+from dmc.errors import ServerUnreachable, TooLarge, UnknownItem, VerificationFailed, WholeFileMismatch
 from dmc.items import Status
 from dmc.jobs import ResultFacts
 from dmc.protocol import CheckEntry, ItemView
