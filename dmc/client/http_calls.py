@@ -212,6 +212,9 @@ class Calls:
     def _new_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, proto, _, _ = info
         made = socket.socket(family=family, type=kind, proto=proto)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # aiohttp limits the wait for an answer only: a server that takes no more bytes would be waited for without end.
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(READ_S * 1000))
         self._sockets.add(made)
         return made
 

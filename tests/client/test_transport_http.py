@@ -1,15 +1,18 @@
 """HTTP as it really goes wrong: strange answers, cuts at every byte, ranges that do not fit. P1–P3, D11–D13."""
 
+import contextlib
 import hashlib
 import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from dmc.client import http_calls
 from dmc.client.http_calls import TRANSFER, retry_after
 from dmc.client.model import ServerAddress
 from dmc.client.transport import Parcel, note_beside
@@ -90,6 +93,29 @@ def test_P2_nobody_listens(tmp_path: Path) -> None:
 
 def test_P3_a_transfer_has_no_limit_as_a_whole_but_one_for_silence() -> None:
     assert (TRANSFER.total, TRANSFER.sock_connect, TRANSFER.sock_read) == (None, 5.0, 60.0)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no limit for bytes that nobody takes")
+def test_P3_a_server_that_takes_no_more_bytes_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_calls, "READ_S", 0.5)
+    created = b"HTTP/1.1 201 Created\r\nLocation: /api/v1/uploads/x\r\nUpload-Offset: 0\r\nContent-Length: 0\r\n\r\n"
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def answer_once_and_never_read_again() -> None:
+            connection = opened.enter_context(listener.accept()[0])
+            connection.recv(64 * 1024)
+            connection.sendall(created)
+
+        server = threading.Thread(target=answer_once_and_never_read_again)
+        server.start()
+        transport = HttpTransport(ServerAddress("nas", f"http://127.0.0.1:{listener.getsockname()[1]}", "secret"))
+        opened.callback(transport.close)
+        sent = parcel(tmp_path, bytes(32 * 1024 * 1024))
+        ended = ThreadPoolExecutor(1).submit(transport.send, sent, lambda _: None, lambda _: None)
+        server.join()
+        with pytest.raises(ServerUnreachable):
+            ended.result(timeout=20)
 
 
 def test_a_token_that_is_not_known_is_sign_in_needed(http: HttpServer) -> None:
