@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from dmc.conversions import CONVERSION_TYPES, DEFAULT_CONVERSIONS, MediaType, check_fits, did_you_mean, find_conversion
 from dmc.errors import BadSettings, DmcError
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 _ALL_MEDIA = (MediaType.VIDEO, MediaType.AUDIO, MediaType.IMAGE)
 
 UserPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.abspath(path.expanduser())))]
@@ -60,7 +60,7 @@ class Retention(BaseModel):
     """How long finished items stay."""
 
     model_config = _FROZEN
-    acknowledged_days: float = Field(default=7.0, ge=0, description="days after the client has its result")
+    acknowledged_days: float = Field(default=7.0, ge=0, le=36_500, description="days after the client has its result")
 
 
 class ServerSettings(BaseModel):

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from dmc.errors import DiskFault, DiskFull, DmcError, NotFound, TooLarge
+from dmc.errors import BadSettings, DiskFault, DiskFull, DmcError, NotFound, TooLarge
 
 TEMP_PREFIX = ".dmc-"
 """Every temporary file of dmc starts so; the client never takes such a file for a drop."""
@@ -156,6 +156,17 @@ def translate(problem: OSError, doing: str) -> DmcError:
     if problem.errno == errno.ENOENT:
         return NotFound(f"{doing}: {what}.")
     return DiskFault(f"{doing}: {what}.", "Look at the disk and at the system log; dmc trusts nothing that was not synced.")
+
+
+def make_home(folder: Path) -> None:
+    """Make a folder that dmc keeps its own things in, for this user alone; nothing happens if it is there. Raises BadSettings, DiskFull."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as problem:
+        if problem.errno in _FULL:
+            raise translate(problem, f"making {folder}") from problem
+        why = "it is a file" if isinstance(problem, FileExistsError) else problem.strerror
+        raise BadSettings(f"{folder} cannot be a folder of dmc: {why}.", "Name another one; see: dmc config show") from None
 
 
 def temp_name() -> str:

@@ -11,7 +11,7 @@ from dmc.clock import SystemClock
 from dmc.config import ClientSettings, KnownServer, known_servers
 from dmc.conversions import guess_media_type
 from dmc.errors import BadSettings
-from dmc.files import RealDisk
+from dmc.files import RealDisk, make_home
 
 if TYPE_CHECKING:
     from dmc.client.errand import Errand
@@ -26,7 +26,7 @@ def open_outbox(settings: ClientSettings, *, recover: bool = False) -> "Outbox":
     """The client's item database; without `recover` as a short command beside a running client."""
     from dmc.client.outbox_journal import JournalOutbox
 
-    settings.state_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(settings.state_folder)
     return JournalOutbox.open(settings.state_folder / "outbox.json", RealDisk(), recover=recover)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dmc.assemble.server import SERVER_LOCK, open_control, open_ledger, open_storage
 from dmc.config import ServerSettings
 from dmc.errors import NotFound, WrongStatus
-from dmc.files import RealDisk
+from dmc.files import RealDisk, make_home
 from dmc.locks import ProcessLock
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ INDEX = "index.json"
 @contextmanager
 def alone(settings: ServerSettings) -> Iterator[None]:
     """Neither server nor broker works on this data folder meanwhile. Raises Locked."""
-    settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(settings.data_folder)
     control = open_control(settings)
     hint = "Stop the server first; this command wants to be alone."
     with ProcessLock(settings.data_folder / SERVER_LOCK, timeout_s=1, holder_hint=hint).held():

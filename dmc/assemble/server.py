@@ -14,7 +14,7 @@ from dmc.clock import SystemClock
 from dmc.config import UP_FILE, KnownServer, ServerSettings
 from dmc.conversions import check_fits, find_conversion, guess_media_type
 from dmc.errors import BadSettings, NotMedia
-from dmc.files import RealDisk, write_durably
+from dmc.files import RealDisk, make_home, write_durably
 from dmc.locks import ProcessLock
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def open_storage(settings: ServerSettings) -> "StorageDirs":
     """The item folders of a data folder, made if they are not there."""
     from dmc.broker.storage_dirs import StorageDirs
 
-    settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(settings.data_folder)
     storage = StorageDirs(settings.data_folder, RealDisk())
     storage.prepare()
     return storage
@@ -101,6 +101,7 @@ def open_control(settings: ServerSettings) -> "Control":
     """The broker's mode and heartbeat."""
     from dmc.broker.control import Control
 
+    make_home(settings.data_folder)
     return Control(settings.data_folder, RealDisk(), SystemClock())
 
 
@@ -108,7 +109,7 @@ def open_tokens(settings: ServerSettings) -> "Tokens":
     """The tokens of a data folder."""
     from dmc.server.tokens import Tokens
 
-    settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(settings.data_folder)
     return Tokens(settings.data_folder / "tokens.json", disk=RealDisk(), clock=SystemClock())
 
 
@@ -182,7 +183,7 @@ def build_server(settings: ServerSettings, parts: Parts) -> "Server":
 
 def server_lock(settings: ServerSettings) -> ProcessLock:
     """Held by the one server of a data folder: two would both go on with the same uploads."""
-    settings.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(settings.data_folder)
     return ProcessLock(settings.data_folder / SERVER_LOCK, timeout_s=5, holder_hint="Another dmc server works on this data folder.")
 
 

@@ -14,7 +14,7 @@ from dmc.broker.storage import Storage
 from dmc.clock import Clock, rfc3339
 from dmc.conversions import MediaType
 from dmc.errors import Conflict, DiskFull
-from dmc.files import blocks_of, translate
+from dmc.files import blocks_of, safe_name, translate
 from dmc.items import Item, ItemIds, Status, Wish, original_name
 
 LOCAL_CLIENT = "local"
@@ -120,7 +120,7 @@ def admit_local(
         return admissions.admit(
             item_id,
             client_id=client_id,
-            label=file.name,
+            label=safe_name(os.fsencode(file.name).decode("utf-8", "replace")),  # A record is UTF-8.
             conversion_type=conversion_type,
             options=options,
             sha512=digest.hexdigest(),

@@ -48,6 +48,9 @@ def examine() -> list[Check]:
 def check_folder(name: str, folder: Path) -> Iterator[Check]:
     """Whether a folder can be made, written and locked, and how its file system is."""
     home = _nearest(folder)
+    if any(path.exists() for path in (folder, *folder.parents) if path.is_relative_to(home) and path != home):
+        yield Check(name, "bad", f"{folder} cannot be made: a file stands in its way.", "Name another folder in the settings.")
+        return
     if not os.access(home, os.W_OK | os.X_OK):
         yield Check(name, "bad", f"{home} cannot be written by this user.", f"sudo chown $(id -un) {home}")
         return

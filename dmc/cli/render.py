@@ -47,7 +47,8 @@ class Screen:
 
     def document(self, noun: str, content: Mapping[str, Any]) -> None:
         """One JSON document of a noun."""
-        self.data(json.dumps({"schema": f"dmc.{noun}/1", **content}, ensure_ascii=False, default=str))
+        text = json.dumps({"schema": f"dmc.{noun}/1", **content}, ensure_ascii=False, default=str)
+        self.data(text.encode("utf-8", "backslashreplace").decode())  # A name that is no UTF-8 becomes an escape of JSON.
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A plain table: columns as wide as they need, the widest one shrinks to fit; tab-separated in a pipe."""

@@ -23,7 +23,7 @@ def add_folder(file: Path | None, path: Path, kinds: list[str], output: Path | N
     path = Path(os.path.abspath(path.expanduser()))
     if not path.is_dir():
         raise NotFound(f"there is no folder {path}.", f"Make it first: mkdir -p {path}")
-    text = target.read_text(encoding="utf-8") if target.is_file() else ""
+    text = _text_of(target)
     if any(one.path == path for one in _observed(text)):
         raise WrongStatus(f"{path} is watched already.", "See: dmc client folder list")
     lines = ["", _BLOCK, f"path = {_quote(path)}"]
@@ -40,7 +40,7 @@ def remove_folder(file: Path | None, path: Path, *, dry_run: bool) -> str:
     """Cut the block of an observed folder out of the file; returns what was done in words."""
     target = file or find_file("client")
     path = Path(os.path.abspath(path.expanduser()))
-    text = target.read_text(encoding="utf-8") if target else ""
+    text = _text_of(target) if target else ""
     observed = _observed(text)
     number = next((n for n, one in enumerate(observed) if one.path == path), None)
     if target is None or number is None:
@@ -53,13 +53,26 @@ def remove_folder(file: Path | None, path: Path, *, dry_run: bool) -> str:
     return _store(target, new, f"no longer watch {path}", dry_run)
 
 
+def _text_of(file: Path) -> str:
+    """What the file says, empty if there is none. Raises BadSettings for one that is not valid as it is."""
+    if not file.exists():
+        return ""
+    load_client(file)
+    return file.read_text(encoding="utf-8")
+
+
 def _observed(text: str) -> list[ObservedPath]:
     return [ObservedPath.model_validate(block) for block in tomllib.loads(text).get("list_of_paths_to_observe", [])]
 
 
 def _quote(path: Path) -> str:
     """A TOML basic string."""
-    text = os.fsencode(path).decode("utf-8", "strict")
+    try:
+        text = os.fsencode(path).decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        raise UsageFault(
+            f"the name {str(path)!r} is not UTF-8, and TOML can hold no other.", "Rename it, or watch the folder above it."
+        ) from None
     escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text)
     return f'"{escaped}"'
 

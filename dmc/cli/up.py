@@ -123,9 +123,10 @@ def _household(
     from dmc.assemble.server import build_broker, build_server, local_address, open_parts, server_lock, start_pool
     from dmc.cli.running import Rooms, ServerRoom, run_broker, stop_on_signals
     from dmc.cli.story import Story
+    from dmc.files import make_home
     from dmc.log import start_logging
 
-    server.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(server.data_folder)
     log = (server.data_folder.parent / "up.log").open("a", encoding="utf-8")
     start_logging(server.log_level, log)
     pool = start_pool(server)

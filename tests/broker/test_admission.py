@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 
 import pytest
 
@@ -125,3 +126,10 @@ def test_a_wish_must_fit_the_status(house):
     assert wish(house.ledger, item.item_id, Wish.CANCEL).version == 2
     assert wish(house.ledger, item.item_id, Wish.CANCEL).version == 2
     assert house.status(item.item_id) is Status.TO_DO
+
+
+def test_a_name_of_this_machine_that_is_not_utf8_becomes_a_harmless_label(door, tmp_path):
+    admissions, ledger, _ = door
+    file = tmp_path / os.fsdecode(b"my\n\xff.mov")
+    file.write_bytes(CONTENT)
+    assert ledger.get(local(admissions, file).item_id).original_file_name == "my_\N{REPLACEMENT CHARACTER}.mov"

@@ -1,6 +1,7 @@
 """`dmc config` and the changes that `dmc client folder` makes to client.toml."""
 
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -74,3 +75,26 @@ def test_the_first_folder_makes_the_file(home: Path) -> None:
     folder.mkdir()
     assert run(["client", "folder", "add", str(folder)]) == 0
     assert tomllib.loads((home / "client.toml").read_text())["list_of_paths_to_observe"] == [{"path": str(folder)}]
+
+
+@pytest.mark.parametrize(
+    "content", [b"a = [", b'state_folder = "\xff"', b"[[list_of_paths_to_observe]]\npath = 3", b"list_of_paths_to_observe = 3"]
+)
+def test_a_settings_file_that_is_not_valid_is_left_alone_by_folder_add_and_remove(home: Path, content: bytes) -> None:
+    (home / "client.toml").write_bytes(content)
+    assert run(["client", "folder", "add", str(home)]) == 2
+    assert run(["client", "folder", "remove", str(home)]) == 2
+    assert (home / "client.toml").read_bytes() == content
+
+
+def test_a_folder_whose_name_toml_cannot_hold_is_refused_in_words(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = home / os.fsdecode(b"not-\xff-utf8")
+    folder.mkdir()
+    assert run(["client", "folder", "add", str(folder)]) == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("days", ["inf", "nan", "1e12"])
+def test_a_retention_that_no_calendar_holds_is_refused(home: Path, days: str) -> None:
+    (home / "server.toml").write_text(f"[retention]\nacknowledged_days = {days}\n")
+    assert run(["config", "check"]) == 2

@@ -85,3 +85,20 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, fault: BaseExcept
 
     monkeypatch.setattr(main, "app", fail)
     assert run(["types"]) == 130
+
+
+@pytest.mark.parametrize("command", ["broker list", "broker pause", "server token list", "broker rebuild"])
+@pytest.mark.parametrize("place", ["a-file", "a-file/below"])
+def test_a_data_folder_that_is_a_file_is_a_fault_of_the_settings(home: Path, command: str, place: str) -> None:
+    (home / "a-file").touch()
+    assert run([*command.split(), "--data-folder", str(home / place)]) == 2
+
+
+def test_a_state_folder_that_is_a_file_is_a_fault_of_the_settings_and_doctor_says_so(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "client").touch()
+    assert run(["status"]) == 2
+    capsys.readouterr()
+    assert run(["doctor"]) != 0
+    assert "a file stands in its way" in capsys.readouterr().out

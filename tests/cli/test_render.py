@@ -1,5 +1,7 @@
 """How the command line shows things."""
 
+import json
+
 import pytest
 
 from dmc.cli.render import Screen, bytes_text, clean, short, time_text
@@ -45,3 +47,9 @@ def test_quiet_says_nothing_but_data(capsys: pytest.CaptureFixture[str]) -> None
     Screen(quiet=True).document("x", {"a": 1})
     said = capsys.readouterr()
     assert said.err == "" and said.out == '{"schema": "dmc.x/1", "a": 1}\n'
+
+
+def test_a_document_with_a_name_that_is_not_utf8_is_utf8_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    Screen().document("probe", {"file": "n\udcff\N{SNOWMAN}.mp4"})
+    told = capsys.readouterr().out
+    assert "\N{SNOWMAN}" in told and json.loads(told)["file"] == "n\udcff\N{SNOWMAN}.mp4"
