@@ -12,7 +12,7 @@ from typing import Any
 from dmc.client import following, requests, route
 from dmc.client.model import ServerAddress
 from dmc.client.outbox import Outbox
-from dmc.client.records import OutboxRecord, OutboxStatus
+from dmc.client.records import DOWNLOAD, OutboxRecord, OutboxStatus
 from dmc.client.sync import LOCK_NAME
 from dmc.client.transport import Parcel, Transport
 from dmc.clock import Clock
@@ -95,7 +95,7 @@ class Errand:
                 if seen.get(record.id) != mark:
                     seen[record.id] = mark
                     yield record, view
-            if all(record.status.is_done for record in records) or self._clock.wait(self._stop, LOOK_S):
+            if all(_is_over(record) for record in records) or self._clock.wait(self._stop, LOOK_S):
                 return
 
     # --- Sending ---------------------------------------------------------------------------------------------------
@@ -240,6 +240,11 @@ def _parcel(record: OutboxRecord) -> Parcel:
         options=record.options,
         upload_url=record.upload_url,
     )
+
+
+def _is_over(record: OutboxRecord) -> bool:
+    """Whether nothing comes any more by itself: what waits for `dmc download` does so until somebody asks."""
+    return record.status.is_done or (record.destination == DOWNLOAD and _has_ended(record))
 
 
 def _has_ended(record: OutboxRecord) -> bool:

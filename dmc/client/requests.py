@@ -97,7 +97,8 @@ def find(outbox: Outbox, prefix: str) -> OutboxRecord:
     found |= {record.id: record for record in listing(outbox) if (record.item_id or "").startswith(prefix)}
     if not found:
         raise UnknownItem(f"no item of this client has an id that starts with {prefix!r}.", "See them all with: dmc status")
-    if len(found) > 1:
+    items = {record.item_id for record in found.values()}
+    if len(found) > 1 and (len(items) > 1 or None in items):  # Files of equal bytes may share one item of the server.
         raise UsageFault(f"several items have ids that start with {prefix!r}.", "Give more of the id.")
     return next(iter(found.values()))
 

@@ -8,7 +8,7 @@ import pytest
 
 from dmc.client.model import ServerAddress, Timing
 from dmc.client.outbox_memory import MemoryOutbox
-from dmc.client.requests import add_file, moved, send_again
+from dmc.client.requests import add_file, find, moved, send_again
 from dmc.client.transport import Parcel
 from dmc.client.transport_memory import MemoryTransport
 from dmc.conversions import MediaType
@@ -234,3 +234,13 @@ def test_timing_of_a_local_household_is_quick(tmp_path: Path) -> None:
     started = world.clock.monotonic()
     world.run(10, until=world.all_done)
     assert world.clock.monotonic() - started < 3
+
+
+def test_files_of_equal_bytes_that_share_an_item_are_found_by_its_id(world: World) -> None:
+    for name in ("one.mp4", "two.mp4"):
+        world.drop(name)
+    world.run(until=lambda: len(world.records()) == 2)
+    outbox = MemoryOutbox(world.stored)
+    for record in world.records():
+        outbox.put([record.changed(item_id="01a1fbe4-52c0")])
+    assert find(outbox, "01a1fbe4").item_id == "01a1fbe4-52c0"
