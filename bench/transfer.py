@@ -4,7 +4,8 @@
 
 upload    `curl -T` to dmc (tus) and to a bare aiohttp sink that hashes SHA-512 and fdatasyncs every 16 MiB likewise
 download  `curl` of the same file on disk from dmc and from nginx (Debian package) with sendfile
-The rest is watching.py's. `--size` is in MiB. Rounds take turns, and the ratio is the median of the rounds' ratios. Needs curl and nginx.
+The rest is watching.py's. Ends with 1 if a bound (BOUNDS) does not hold. `--size` is in MiB.
+Rounds take turns, and the ratio is the median of the rounds' ratios. Needs curl and nginx.
 """
 
 import argparse
@@ -23,12 +24,20 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import watching
 
 MIB = 1024 * 1024
 SYNC_EVERY = 16 * MIB
 PYTHON = [sys.executable]
+BOUNDS = {
+    ("upload", "ratio"): ("at least", 0.85),
+    ("download", "ratio"): ("at least", 0.9),
+    ("pickup", "most_s"): ("at most", 1.0),
+    ("scan", "memory_grown_mib"): ("at most", 8.0),
+    ("idle", "percent_with_walks_every_300_s"): ("at most", 0.5),
+}
 TUS = ["-H", "Tus-Resumable: 1.0.0"]
 
 
@@ -96,7 +105,7 @@ class Dmc:
 
 
 def sink(port: int, folder: Path) -> None:
-    """What an upload costs at least: aiohttp, a file, SHA-512, fdatasync."""
+    """What an upload costs at least: aiohttp, a file, SHA-512 and fdatasync, the hash beside the write."""
     from aiohttp import web
 
     async def put(request: web.Request) -> web.Response:
@@ -106,13 +115,12 @@ def sink(port: int, folder: Path) -> None:
 
             def store(data: bytes, sync: bool) -> None:
                 file.write(data)
-                digest.update(data)
                 if sync:
                     os.fdatasync(file.fileno())
 
             while data := await request.content.readany():
                 unsynced += len(data)
-                await asyncio.to_thread(store, data, unsynced >= SYNC_EVERY)
+                await asyncio.gather(asyncio.to_thread(store, data, unsynced >= SYNC_EVERY), asyncio.to_thread(digest.update, data))
                 unsynced %= SYNC_EVERY
             await asyncio.to_thread(store, b"", True)
         return web.Response(text=digest.hexdigest())
@@ -203,6 +211,17 @@ def main() -> None:
             told |= measure_wire(Path(folder) / "wire", given.size * MIB, given.rounds, only)
         told |= watching.measure(Path(folder), given.files, only)
     print(json.dumps(told, indent=1))
+    sys.exit(int(not all(list(held(told)))))
+
+
+def held(told: dict[str, Any]) -> Iterator[bool]:
+    """Whether each bound that was measured holds, said aloud."""
+    for (name, value), (word, bound) in BOUNDS.items():
+        if name in told:
+            found = told[name][value]
+            fine = found >= bound if word == "at least" else found <= bound
+            print(f"{'holds' if fine else 'BROKEN'}: {name} {value} {found}, {word} {bound}")
+            yield fine
 
 
 if __name__ == "__main__":
