@@ -20,6 +20,8 @@ _LOG = Log("broker")
 _LIVE_PLACES = (Place.INCOMING, Place.TO_DO, Place.IN_PROGRESS)
 _SETTLED_PLACES = (Place.TO_DO, Place.IN_PROGRESS, Place.FINISHED)
 _PAGE = 1000
+_OLD_S = 3600.0
+"""A temporary file of this age is nobody's any more."""
 
 
 class Recovery:
@@ -35,11 +37,12 @@ class Recovery:
     def run(self) -> None:
         """Correct everything that needs it. Raises TornLedger rather than take every folder for a foreign one."""
         self._check_not_emptied()
-        for moved in self._storage.sweep():
+        for moved in self._storage.sweep(self._clock.now().timestamp() - _OLD_S):
             _LOG.warning("foreign-file-moved", what=moved)
         for item_id in sorted({found.item_id for found in self._storage.places(_LIVE_PLACES)} | set(self._ids())):
-            self._storage.tidy(item_id)
             item = self._ledger.get(item_id)
+            if item is not None:
+                self._storage.tidy(item_id)
             verb = correction(item, self._facts(item_id, item), expiry_s=self._expiry_s)
             if verb != "leave":
                 (_LOG.debug if verb == "move" else _LOG.info)("corrected", item=item_id, by=verb)

@@ -105,12 +105,16 @@ class Storage(Protocol):
         """Make the four places themselves durable."""
         ...
 
-    def sweep(self) -> list[str]:
-        """Move foreign files and folders to quarantine/; returns what was moved, in words."""
+    def sweep(self, before: float) -> list[str]:
+        """Move foreign files and folders to quarantine/; returns what was moved, in words.
+
+        Temporary files beside the places are dropped if they were written `before` (seconds since the epoch): a younger one may be
+        another process' at work.
+        """
         ...
 
     def tidy(self, item_id: str) -> None:
-        """Drop temporary files that something cut short has left in the item's folder."""
+        """Drop temporary files that something cut short has left in the item's folder; never asked of what is still arriving."""
         ...
 
     def free_bytes(self) -> int: ...

@@ -7,6 +7,7 @@ themselves. It knows no statuses: which folder stands where is decided by the br
 import contextlib
 import errno
 import json
+import math
 import re
 import stat
 from collections.abc import Collection, Iterator
@@ -179,10 +180,10 @@ class StorageDirs:
             for place in Place:
                 self._disk.sync_folder(self._data / place)
 
-    def sweep(self) -> list[str]:
+    def sweep(self, before: float) -> list[str]:
         with _translated("sweeping the item folders"):
             moved = [line for place in Place for line in self._sweep_place(place)]
-            self._drop_temps(self._data)
+            self._drop_temps(self._data, before)
         return moved
 
     def _sweep_place(self, place: Place) -> list[str]:
@@ -200,10 +201,11 @@ class StorageDirs:
             with _translated("tidying a folder"):
                 self._drop_temps(folder)
 
-    def _drop_temps(self, folder: Path) -> None:
-        leftovers = [name for name in self._disk.names(folder) if name.startswith(TEMP_PREFIX)]
-        for name in leftovers:
-            remove_tree(self._disk, folder / name)
+    def _drop_temps(self, folder: Path, before: float = math.inf) -> None:
+        leftovers = [folder / name for name in self._disk.names(folder) if name.startswith(TEMP_PREFIX)]
+        leftovers = [path for path in leftovers if (found := self._disk.stat(path)) is not None and found.st_mtime < before]
+        for path in leftovers:
+            remove_tree(self._disk, path)
         if leftovers:
             self._disk.sync_folder(folder)  # Or a power cut brings them back when nobody looks any more.
 

@@ -57,6 +57,15 @@ def test_an_upload_that_goes_on_is_left_alone(house):
     assert house.storage.place_of(item_id) is Place.INCOMING
 
 
+def test_a_ticket_that_is_just_being_written_is_not_swept_away(house):
+    item_id, folder = house.admissions.begin()
+    house.disk.write(folder / ".dmc-0123456789ab", b"half a ticket")
+    house.clock.jump(-house.clock.now().timestamp())
+    started(house)
+    assert house.disk.names(folder) == [".dmc-0123456789ab"]
+    assert house.storage.place_of(item_id) is Place.INCOMING
+
+
 def test_an_upload_that_nobody_goes_on_with_is_dropped(house):
     item_id, _ = house.admissions.begin()
     started(house)

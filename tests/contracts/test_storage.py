@@ -1,6 +1,7 @@
 """The law of the storage (dmc/broker/storage.py), each line a test, on every variant."""
 
 import errno
+import math
 from pathlib import Path
 
 import pytest
@@ -178,7 +179,7 @@ def test_what_does_not_belong_goes_to_quarantine_and_is_never_deleted(shelf):
     place = shelf.storage.folder(item_id).parent
     for _ in range(2):
         shelf.disk.write(place / "notes.txt", b"mine")
-        moved = shelf.storage.sweep()
+        moved = shelf.storage.sweep(math.inf)
         assert len(moved) == 1
         assert "notes.txt" in moved[0]
     quarantine = place.parent / "quarantine"
@@ -191,8 +192,18 @@ def test_leftover_temporary_files_are_swept(shelf):
     folder = shelf.storage.folder(item_id)
     shelf.disk.write(folder / ".dmc-0123456789ab", b"half a ticket")
     shelf.storage.tidy(item_id)
-    assert shelf.storage.sweep() == []
+    assert shelf.storage.sweep(math.inf) == []
     assert shelf.disk.names(folder) == ["original.mov", "ticket.json"]
+
+
+def test_a_young_temporary_file_may_be_somebody_elses(shelf):
+    item_id = shelf.admitted()
+    data = shelf.storage.folder(item_id).parent.parent
+    shelf.disk.write(data / ".dmc-0123456789ab", b"half a token file")
+    shelf.storage.sweep(0.0)
+    assert ".dmc-0123456789ab" in shelf.disk.names(data)
+    shelf.storage.sweep(math.inf)
+    assert ".dmc-0123456789ab" not in shelf.disk.names(data)
 
 
 def test_a_whole_folder_can_be_set_aside(shelf):

@@ -77,6 +77,7 @@ elif role == "uploader":
         source.write_bytes(os.urandom(2000))
         item = admit_local(admissions, source, conversion_type="h265", options={}, media_type=MediaType.VIDEO, floor=0)
         print(item.item_id, item.sha512_checksum, flush=True)
+        time.sleep(0.03)
 else:
     while True:
         for item in ledger.select(Status.TO_DO, limit=3):
@@ -139,19 +140,22 @@ def test_nothing_answered_is_lost_under_five_hundred_kills(tmp_path):
     crew, stop, torn = Crew(data, tmp_path / "source.mov"), threading.Event(), []
     reader = threading.Thread(target=read_all_the_time, args=(data / "index.json", stop, torn))
     reader.start()
-    for role in ("broker", "uploader", "canceller"):
-        crew.start(role)
-    for _ in range(KILLS):
-        time.sleep(random.uniform(0.0, 0.6))  # The point of the test: killed at any moment.
-        role = random.choice(["broker", "broker", "uploader", "canceller"])
-        crew.kill(role)
-        crew.start(role)
-    for role in ("uploader", "canceller"):
-        crew.kill(role)
-    wait_until_done(data)
-    crew.kill("broker")
-    stop.set()
-    reader.join()
+    try:
+        for role in ("broker", "uploader", "canceller"):
+            crew.start(role)
+        for _ in range(KILLS):
+            time.sleep(random.uniform(0.0, 0.5))  # The point of the test: killed at any moment.
+            role = random.choice(["broker", "broker", "uploader", "canceller"])
+            crew.kill(role)
+            crew.start(role)
+        for role in ("uploader", "canceller"):
+            crew.kill(role)
+        wait_until_done(data)
+    finally:
+        for role in crew.processes:
+            crew.kill(role)
+        stop.set()
+        reader.join()
     assert (crew.faults, torn) == ([], [])
     check(data, crew.answered)
 
