@@ -74,6 +74,7 @@ class Workbench:
             return
         folder = self._storage.folder(item_id)
         if folder is None or item_id in self._keeper.pending:
+            self._attempts.rest(item_id)  # Or it would be claimed again at once, two lines each time.
             self.put_back(item_id)
             return
         self._storage.empty_out(item_id)

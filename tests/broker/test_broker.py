@@ -7,7 +7,7 @@ import pytest
 from dmc.broker.control import Control
 from dmc.broker.storage import Place
 from dmc.broker.wishes import acknowledge, prioritise, wish
-from dmc.errors import Locked
+from dmc.errors import DiskFull, Locked
 from dmc.items import Outcome, Status, Wish
 from dmc.jobs import ErrorNote
 from tests.broker.fakes import RESULT, House
@@ -293,6 +293,24 @@ def test_one_item_that_fails_in_an_unforeseen_way_does_not_stop_the_others(house
     house.settle()
     assert house.status(other.item_id) is Status.IN_PROGRESS
     assert house.status(poison.item_id) is Status.TO_DO
+
+
+def test_an_item_whose_folder_cannot_be_moved_rests_and_does_not_fill_the_ledger(house):
+    item = house.add()
+    advance = house.storage.advance
+
+    def full(item_id, to):
+        if to is Place.IN_PROGRESS:
+            raise DiskFull("no room for a name.")
+        advance(item_id, to)
+
+    house.storage.advance = full
+    house.settle()
+    assert house.status(item.item_id) is Status.TO_DO
+    house.storage.advance = advance
+    house.clock.advance(700)
+    house.settle()
+    assert house.status(item.item_id) is Status.IN_PROGRESS
 
 
 def test_the_loop_ends_when_it_is_told_to(tmp_path):
