@@ -43,8 +43,8 @@ class Admit:
         if self._is_own_result(path, finding.sha512, conversion):
             return False
         here = self._catalog.at_path(path)
-        same = next((known for known in here if known.sha512 == finding.sha512), None)
-        if same is not None:
+        same = next((known for known in reversed(here) if known.sha512 == finding.sha512), None)
+        if same is not None and not _is_wanted_again(same, finding):
             self._touch(same, finding)
         elif here and self._replace(here[-1], finding, conversion):
             pass
@@ -129,7 +129,7 @@ class Admit:
         """A record of the same content whose file is no longer where it was, though its root is there."""
         for known in self._catalog.with_content(drop.sha512, conversion):
             old = decode_path(known.file_path)
-            if str(old) == path or os.path.lexists(old):
+            if str(old) == path or os.path.lexists(old) or _is_wanted_again(known, drop):
                 continue
             record = self._catalog.get(known.id)
             root = self._roots.by_key(record.root) if record else None
@@ -196,3 +196,13 @@ class Admit:
                 | fields
             )
         )
+
+
+def _is_wanted_again(known: Known, drop: Drop) -> bool:
+    """Whether another file with the content of `known` was dropped, and what came home for that one lies there no more.
+
+    A file that only moved, or was only touched, is still the same inode.
+    """
+    if known.status is not OutboxStatus.ACKNOWLEDGED or known.result_path is None:
+        return False
+    return known.signature.inode != drop.signature.inode and not os.path.lexists(decode_path(known.result_path))

@@ -101,7 +101,13 @@ class Homing:
         folder = deliver.target_folder(record, self._root(record))
         older = [known for known in self._catalog.at_path(record.path) if known.id < record.id]
         names = deliver.names(record.path, deliver.ending_of(record), self._clock.now(), self._client, newer=bool(older))
-        return deliver.choose(folder, names, lambda path: self._catalog.owner_of_result(path) not in (None, record.id))
+        return deliver.choose(folder, names, lambda path: self._is_promised(path, record.id))
+
+    def _is_promised(self, path: Path, to: str) -> bool:
+        """Whether a result of another record than `to` is on its way to `path`."""
+        owner = self._catalog.owner_of_result(path)
+        other = self._catalog.get(owner) if owner not in (None, to) else None
+        return other is not None and other.status is not OutboxStatus.ACKNOWLEDGED
 
     def _put_in_place(self, record: OutboxRecord) -> None:
         target = decode_path(record.result_path or "")

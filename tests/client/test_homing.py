@@ -56,6 +56,33 @@ def test_C14_a_file_of_the_user_is_never_overwritten(world: World) -> None:
     assert world.results() == {"clip.mkv": b"mine", "clip.mp4.mkv": RESULT + b"moving pictures"}
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "film.mp4"])
+def test_a_folder_that_was_deleted_and_filled_again_gets_its_results_again(world: World, name: str) -> None:
+    world.drop("clip.mp4")
+    world.run(until=world.all_done)
+    world.folder.rename(world.home / "away")
+    world.folder.mkdir()
+    world.drop(name)
+    world.run(900, until=lambda: len(world.stored) == 2 and world.all_done())
+    world.live_longer()
+    assert len(world.stored) == 2
+    assert len(world.server.items) == 1
+    assert list(world.results()) == [name.replace(".mp4", ".mkv")]
+
+
+def test_a_file_that_moves_after_its_result_was_taken_away_is_not_converted_again(world: World) -> None:
+    path = world.drop("clip.mp4")
+    world.run(until=world.all_done)
+    (world.folder / "converted/clip.mkv").rename(world.home / "library.mkv")
+    (world.folder / "done").mkdir()
+    path.rename(world.folder / "done/clip.mp4")
+    world.live_longer()
+    (world.folder / "done/clip.mp4").touch()
+    world.live_longer()
+    assert len(world.stored) == 1
+    assert world.results() == {}
+
+
 def test_C14_a_name_that_is_taken_in_the_last_moment_is_left_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.drop("clip.mp4")
     real = world.disk.link
