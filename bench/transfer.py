@@ -1,6 +1,6 @@
 """Uploads and downloads of one big file against bare peers, and the client in front of very many files. Ratios in one run.
 
-    python bench/transfer.py [--size 512] [--rounds 5] [--files 100000] [--folder FOLDER] [--only upload,download,pickup,scan,idle]
+    python bench/transfer.py [--size 1024] [--rounds 5] [--files 100000] [--folder FOLDER] [--only upload,download,pickup,scan,idle]
 
 upload    `curl -T` to dmc (tus) and to a bare aiohttp sink that hashes SHA-512 and fdatasyncs every 16 MiB likewise
 download  `curl` of the same file on disk from dmc and from nginx (Debian package) with sendfile
@@ -194,7 +194,7 @@ def measure_wire(home: Path, size: int, rounds: int, only: set[str]) -> dict[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--folder", type=Path, default=None)

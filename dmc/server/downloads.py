@@ -34,6 +34,10 @@ SLICE = 4 * 1024 * 1024
 SLICE_S = 300.0
 """A client gets this long to take one slice: about 14 KB/s at least."""
 
+BIG_SLICE = 64 * 1024 * 1024
+QUICK_S = 0.25
+"""Who takes a slice in this time gets twice as much next, up to the big one, for which there is more time in proportion."""
+
 SMALL = 256 * 1024
 """Parts up to this size get a digest of their own (Content-Digest)."""
 
@@ -205,13 +209,13 @@ class Downloads:
     async def _send_span(self, request: web.Request, file: BinaryIO, span: Span) -> bool:
         """Hand `span` to the kernel slice by slice; False if the connection had to be cut or was lost."""
         loop = asyncio.get_running_loop()
-        at = span.start
+        at, most = span.start, SLICE
         while at < span.stop:
             if request.transport is None:
                 return False
-            count = min(SLICE, span.stop - at)
+            count, began = min(most, span.stop - at), loop.time()
             try:
-                async with asyncio.timeout(SLICE_S):
+                async with asyncio.timeout(SLICE_S * most / SLICE):
                     sent = await loop.sendfile(request.transport, file, at, count)
             except (TimeoutError, OSError, RuntimeError):
                 _cut(request)
@@ -222,6 +226,7 @@ class Downloads:
                 _cut(request)
                 return False
             at += sent
+            most = min(2 * most, BIG_SLICE) if loop.time() - began < QUICK_S else SLICE
         return True
 
 
