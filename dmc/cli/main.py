@@ -4,6 +4,7 @@ Loads no room: commands import what they need when they run, so that `--help` is
 stdout.
 """
 
+import errno
 import json
 import os
 import sys
@@ -16,10 +17,11 @@ import typer
 from dmc import __version__
 from dmc.cli import broker, client, config, convert, doctor, items, server, up
 from dmc.cli.render import Screen
-from dmc.errors import DmcError
+from dmc.errors import BadSettings, DmcError
 
 EXIT_INTERRUPTED = 130
 EXIT_OURS = 70
+_NOT_MINE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 app = typer.Typer(
     name="dmc",
@@ -84,6 +86,12 @@ def run(arguments: list[str]) -> int:
         # The reader has gone, e.g. `| head`. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as problem:
+        if problem.errno not in _NOT_MINE or problem.filename is None:
+            return _our_fault(problem, verbose="-vv" in arguments)
+        why = f"{os.fsdecode(problem.filename)}: {problem.strerror}."
+        _tell(BadSettings(why, "This user may not do that there; see: dmc doctor"), "--json" in arguments)
+        return BadSettings.exit_code
     except Exception as problem:  # noqa: BLE001 - the last line of the command line: a sentence instead of a traceback
         return _our_fault(problem, verbose="-vv" in arguments)
 

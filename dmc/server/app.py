@@ -163,7 +163,12 @@ class Server:
         refuse_if_full(self._storage.free_bytes(), self._limits)
 
     async def _check_bind(self, host: str) -> None:
-        infos = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        try:
+            infos = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as problem:
+            raise BadSettings(
+                f"{host!r} is no address to listen on: {problem}.", "See listen_on_address; 127.0.0.1 is the default."
+            ) from None
         if all(ipaddress.ip_address(info[4][0]).is_loopback for info in infos):
             return
         if not await self._offload.quick(self._tokens.list):

@@ -1,6 +1,8 @@
 """The front door: errors become sentences and exit codes."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,15 @@ def test_a_state_folder_that_is_a_file_is_a_fault_of_the_settings_and_doctor_say
     capsys.readouterr()
     assert run(["doctor"]) != 0
     assert "a file stands in its way" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_a_place_where_this_user_may_not_write_is_named_and_no_fault_of_ours(
+    code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(code, os.strerror(code), "/data/index.lock")
+
+    monkeypatch.setattr(main, "app", refuse)
+    assert run(["types"]) == 2
+    assert f"/data/index.lock: {os.strerror(code)}." in capsys.readouterr().err

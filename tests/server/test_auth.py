@@ -185,3 +185,9 @@ async def test_a_host_that_is_no_address_is_refused(running: House) -> None:
     async with connection(running) as raw:
         await raw.send(b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n")
         assert (await raw.answer())[0] in (400, 403)
+
+
+@pytest.mark.parametrize("address", ["no such host", "", "a" * 300])
+async def test_an_address_that_is_none_is_refused_in_words(house: House, address: str) -> None:
+    with pytest.raises(BadSettings, match="no address to listen on"):
+        await house.make().start(address, 0)
