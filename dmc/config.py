@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from dmc.conversions import CONVERSION_TYPES, DEFAULT_CONVERSIONS, MediaType, check_fits, did_you_mean, find_conversion
+from dmc.conversions import CONVERSION_TYPES, DEFAULT_CONVERSIONS, MediaType, check_fits, did_you_mean, find_conversion, with_own_types
 from dmc.errors import BadSettings, DmcError
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -77,8 +77,18 @@ class ServerSettings(BaseModel):
     sandbox: Literal["required", "best-effort", "off"] = Field(default="best-effort", description="the locked room of the workers")
     allowed_hosts: tuple[str, ...] = Field(default=(), description="host names by which people reach this server")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")
+    conversion_types: dict[str, dict[str, Any]] = Field(default_factory=dict, description="own types: a built-in base and its options")
     limits: Limits = Limits()
     retention: Retention = Retention()
+
+    @field_validator("conversion_types")
+    @classmethod
+    def _are_types(cls, own: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        try:
+            with_own_types(own)
+        except DmcError as problem:
+            raise ValueError(f"{problem.message} {problem.hint}".strip()) from None
+        return own
 
 
 # --- Client --------------------------------------------------------------------------------------------------------

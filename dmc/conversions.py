@@ -6,8 +6,9 @@ loading a codec. The guess of a media type from name and first bytes is made her
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -26,7 +27,8 @@ class MediaType(StrEnum):
 class ConversionType:
     """One conversion type as the outside sees it.
 
-    `takes` are the media it can be made from, `gives` is what comes out, `extension` includes the dot.
+    `takes` are the media it can be made from, `gives` is what comes out, `extension` includes the dot. A type of the settings
+    is a built-in one, its `base`, with `settings` of its own.
     """
 
     name: str
@@ -34,6 +36,8 @@ class ConversionType:
     gives: MediaType
     extension: str
     summary: str
+    base: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def media_types(self) -> list[str]:
@@ -68,6 +72,8 @@ CONVERSION_TYPES: Mapping[str, ConversionType] = {
         ConversionType("jpeg", _IMAGE, MediaType.IMAGE, ".jpg", "JPEG picture"),
     )
 }
+
+_OWN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 DEFAULT_CONVERSIONS: Mapping[MediaType, str] = {MediaType.VIDEO: "h265", MediaType.AUDIO: "opus", MediaType.IMAGE: "webp"}
 
@@ -165,15 +171,55 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
 """The options that each conversion type takes."""
 
 
-def check_options(conversion_type: str, options: Mapping[str, Any]) -> None:
+def check_options(conversion_type: str, options: Mapping[str, Any], types: Mapping[str, ConversionType] = CONVERSION_TYPES) -> None:
     """Raise BadRequest with a did-you-mean for an option that the conversion type does not take, or a value out of bounds."""
-    known = OPTIONS.get(conversion_type, {})
+    base = types[conversion_type].base if conversion_type in types else ""
+    known = OPTIONS.get(base or conversion_type, {})
     for name, value in options.items():
         if name not in known:
             hint = did_you_mean(name, known) or f"It takes: {', '.join(sorted(known))}."
             raise BadRequest(f"{conversion_type} has no option {name!r}.", hint)
         if not known[name].takes(value):
             raise BadRequest(f"option {name} of {conversion_type} cannot be {value!r}.", f"It is {known[name].said}.")
+
+
+_OTHER_WORDS = {"max_height": "height"}
+"""What people may also call an option in their settings."""
+
+
+def own_type(name: str, settings: Mapping[str, Any]) -> ConversionType:
+    """A type of the settings: `base`, and options of that base; raises UnknownConversion or BadRequest with a did-you-mean."""
+    if not _OWN_NAME.fullmatch(name):
+        raise BadRequest(f"{name!r} is no name for a conversion type.", "Up to 32 small letters, digits, - and _, a letter first.")
+    if name in CONVERSION_TYPES:
+        raise BadRequest(f"there is a built-in conversion type {name!r} already.", "Choose another name.")
+    if not isinstance(settings.get("base"), str):
+        raise BadRequest(f"conversion type {name} does not say what it is based on.", 'For example: base = "h265"')
+    base = find_conversion(settings["base"])
+    options = {_OTHER_WORDS.get(key, key): value for key, value in settings.items() if key != "base"}
+    check_options(base.name, options)
+    words = ", ".join(f"{key} {value}" for key, value in options.items())
+    return replace(
+        base,
+        name=name,
+        base=base.name,
+        settings=options,
+        extension=extension_of(base, options),
+        summary=f"{base.name} with {words}" if words else base.summary,
+    )
+
+
+def with_own_types(own: Mapping[str, Mapping[str, Any]]) -> dict[str, ConversionType]:
+    """The built-in types and those of the settings; raises what `own_type` does."""
+    return {**CONVERSION_TYPES, **{name: own_type(name, settings) for name, settings in own.items()}}
+
+
+def built_in(name: str, options: Mapping[str, Any], types: Mapping[str, ConversionType]) -> tuple[str, dict[str, Any]]:
+    """The built-in type and the options that `name` with `options` comes down to; what is asked for goes before what was set."""
+    kind = types.get(name)
+    if kind is None or not kind.base:
+        return name, dict(options)
+    return kind.base, {**kind.settings, **options}
 
 
 def extension_of(kind: ConversionType, options: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dmc.assemble.server import head_of, limits_of, start_pool
 from dmc.clock import SystemClock
 from dmc.config import load_server
-from dmc.conversions import DEFAULT_CONVERSIONS, guess_media_type
+from dmc.conversions import DEFAULT_CONVERSIONS, built_in, find_conversion, guess_media_type, with_own_types
 from dmc.errors import NotFound, NotMedia
 from dmc.files import RealDisk
 
@@ -50,7 +50,11 @@ def look_into(file: Path, kind: str | None = None, options: dict[str, Any] | Non
 
     if not file.is_file():
         raise NotFound(f"there is no file {file}.")
-    return look(file, kind, options or {}, limits_of(load_server().settings))
+    settings = load_server().settings
+    if kind is not None:
+        types = with_own_types(settings.conversion_types)
+        kind, options = built_in(find_conversion(kind, types).name, options or {}, types)
+    return look(file, kind, options or {}, limits_of(settings))
 
 
 def receipt_lines(content: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmc.clock import SystemClock
 from dmc.config import UP_FILE, KnownServer, ServerSettings
-from dmc.conversions import check_fits, find_conversion, guess_media_type
+from dmc.conversions import check_fits, find_conversion, guess_media_type, with_own_types
 from dmc.errors import BadSettings, NotMedia
 from dmc.files import RealDisk, make_home, write_durably
 from dmc.locks import ProcessLock
@@ -137,7 +137,13 @@ def start_pool(settings: ServerSettings, warming: "Launcher | None" = None) -> "
 
     slots = worker_slots(settings.number_of_conversion_threads)
     pool = WorkerPool(
-        slots, limits_of(settings), SystemClock(), stall_limit_s=settings.limits.stall_s, sandbox=settings.sandbox, warming=warming
+        slots,
+        limits_of(settings),
+        SystemClock(),
+        stall_limit_s=settings.limits.stall_s,
+        sandbox=settings.sandbox,
+        types=with_own_types(settings.conversion_types),
+        warming=warming,
     )
     pool.start()
     return pool
@@ -165,6 +171,7 @@ def build_server(settings: ServerSettings, parts: Parts) -> "Server":
         max_open_uploads_per_client=bounds.max_open_uploads_per_client,
         media_types=tuple(settings.list_of_supported_media_types),
         allowed_hosts=settings.allowed_hosts,
+        conversions=with_own_types(settings.conversion_types),
     )
     return Server(
         data=parts.data,
@@ -221,7 +228,7 @@ def admit_file(parts: Parts, settings: ServerSettings, file: Path, kind: str, op
         raise NotMedia(f"{file.name} is no video, sound or picture by its name or first bytes.", "Give it the ending of its format.")
     if medium not in settings.list_of_supported_media_types:
         raise NotMedia(f"this server does not take {medium}.", "See list_of_supported_media_types in server.toml.")
-    check_fits(find_conversion(kind), medium)
+    check_fits(find_conversion(kind, with_own_types(settings.conversion_types)), medium)
     return admit_local(parts.admissions, file, conversion_type=kind, options=options, media_type=medium, floor=settings.limits.disk_floor)
 
 

@@ -245,11 +245,13 @@ def _show_plans(screen: Screen, files: list[Path], to: str | None, options: dict
 
 def types(context: typer.Context, as_json: Json = False) -> None:
     """List the conversion types. Example: dmc types"""
-    from dmc.conversions import CONVERSION_TYPES, describe
+    from dmc.config import load_server
+    from dmc.conversions import describe, with_own_types
 
     screen = screen_of(context)
+    kinds = with_own_types(load_server().settings.conversion_types)
     if as_json:
-        screen.document("types", {"types": describe()})
+        screen.document("types", {"types": describe(kinds)})
         return
-    rows = [[kind.name, ", ".join(kind.media_types), kind.extension, kind.summary] for kind in CONVERSION_TYPES.values()]
+    rows = [[kind.name, ", ".join(kind.media_types), kind.extension, kind.summary] for kind in kinds.values()]
     screen.table(["TYPE", "FROM", "GIVES", "WHAT"], rows)

@@ -7,9 +7,11 @@ Never blocks but in `wait` and `close`, never reads media, never trusts a worker
 
 import select
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dmc.clock import Clock, rfc3339
+from dmc.conversions import CONVERSION_TYPES, ConversionType, built_in
 from dmc.convert import sandbox
 from dmc.convert.conversation import Conversation, death_of, doubt, report_of
 from dmc.convert.launch import ENGINE, Born, Died, FreshProcess, Launcher, Method, launcher
@@ -24,7 +26,7 @@ _UNHEEDED_S = 10.0
 """How long a kill may go without effect before the fork server itself is ended; a worker without walls could have stopped it."""
 
 _LINGER_S = 1.0
-"""How long a worker may take to end after its report or after it hung up, and its channel to close after its death."""
+"""How long a worker may take to end after its report or its hanging up, and its channel to close after its death."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class WorkerPool:
 
     `stall_limit_s`: a worker silent for longer is killed (default: the limits'). `run_as` is the (uid, gid) that workers change to when
     started as root. `method` is how they begin; by default what fits the system. `entry` names the engine, for tests;
-    `warming` is a launcher of it that was started already.
+    `warming` is its launcher, if that was begun already. Workers know built-in types: own ones of `types` are translated here.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class WorkerPool:
         method: Method | None = None,
         entry: str = ENGINE,
         warming: Launcher | None = None,
+        types: Mapping[str, ConversionType] = CONVERSION_TYPES,
     ) -> None:
         self._slots = slots
         self._limits = limits
@@ -83,6 +86,7 @@ class WorkerPool:
         self._mode = sandbox
         self._run_as = run_as
         self._entry = entry
+        self._types = types
         self._launcher: Launcher = warming or launcher(entry, method)
         self._runs: dict[int, _Run] = {}
         self._last_number = 0
@@ -114,6 +118,8 @@ class WorkerPool:
             raise UsageFault("the workers are closed.")
         if self.free_slots() == 0:
             raise Busy("every worker is busy.")
+        kind, options = built_in(job.conversion_type, job.options, self._types)
+        job = job.model_copy(update={"conversion_type": kind, "options": options})
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._last_number += 1
@@ -214,11 +220,9 @@ class WorkerPool:
 
     def _note(self, event: Born | Died) -> None:
         run = self._runs.get(event.number)
-        if run is None:
-            return
-        if isinstance(event, Born):
+        if run is not None and isinstance(event, Born):
             run.pid = event.pid
-        elif run.died is None:
+        elif run is not None and isinstance(event, Died) and run.died is None:
             run.died, run.died_at = event, self._clock.monotonic()
 
     def _listen(self, number: int, run: _Run, now: float) -> list[Progress]:

@@ -43,7 +43,7 @@ def announce(headers: Mapping[str, str], caller: Caller, length: int | None, lim
 def _conversion(found: Mapping[str, bytes], label: str, limits: ServerLimits) -> tuple[str, dict[str, Any]]:
     kind = settle_conversion(metadata_text(found, "conversion_type"), label, limits)
     options = parse_options(metadata_text(found, "options"))
-    check_options(kind, options)
+    check_options(kind, options, limits.conversions)
     return kind, options
 
 

@@ -93,7 +93,7 @@ class OneShot:
             raise BadRequest(f"an Idempotency-Key has at most {MOST_KEY} characters, all of them ASCII.")
         conversion_type = settle_conversion(fields.get("conversion_type"), label, self._limits)
         options = parse_options(fields.get("options"))
-        check_options(conversion_type, options)
+        check_options(conversion_type, options, self._limits.conversions)
         return Announcement(
             client_id=caller_of(request).client_id,
             label=label,

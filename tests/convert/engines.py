@@ -57,6 +57,12 @@ def copies(job: Job, limits: Limits, tell: OnProgress) -> Report:
     return finished(job)
 
 
+def tells_its_job(job: Job, limits: Limits, tell: OnProgress) -> Report:
+    """Says what it was told to make."""
+    reason = json.dumps([job.conversion_type, job.options])
+    return Report(item_id=job.item_id, attempt=job.attempt, kind="skipped", reason=reason)
+
+
 def skips(job: Job, limits: Limits, tell: OnProgress) -> Report:
     return Report(item_id=job.item_id, attempt=job.attempt, kind="skipped", reason="already so")
 

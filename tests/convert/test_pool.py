@@ -1,5 +1,6 @@
 """Workers and their deaths: nothing is left behind, whoever dies first."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dmc.clock import ManualClock
+from dmc.conversions import with_own_types
 from dmc.convert import pool as pool_module
 from dmc.convert.limits import Limits
 from dmc.convert.pool import WorkerPool
@@ -218,3 +220,10 @@ def _server_of(pid: int) -> int:
 
 def _descriptors(pid: str) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def test_a_type_of_the_settings_comes_to_the_worker_as_its_base(tmp_path: Path) -> None:
+    types = with_own_types({"tiny": {"base": "h265", "crf": 40}})
+    with a_pool("tells_its_job", types=types) as pool:
+        pool.submit(a_job(tmp_path, conversion_type="tiny", options={"height": 90}))
+        assert json.loads(until_report(pool).reason or "") == ["h265", {"crf": 40, "height": 90}]
