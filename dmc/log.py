@@ -46,7 +46,9 @@ def _value(value: Any) -> str:
     text = str(value)
     if text and not any(c.isspace() or c in '"=' or not c.isprintable() for c in text):
         return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").encode("utf-8", "backslashreplace").decode() + '"'
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    # A name must neither end the line nor steer the terminal that shows it.
+    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in quoted) + '"'
 
 
 def start_logging(level: str = "info", stream: TextIO | None = None) -> None:
