@@ -95,7 +95,7 @@ class Errand:
                 if seen.get(record.id) != mark:
                     seen[record.id] = mark
                     yield record, view
-            if all(_is_over(record) for record in records) or self._clock.wait(self._stop, LOOK_S):
+            if all(_is_over(record, views.get(record.item_id or "")) for record in records) or self._clock.wait(self._stop, LOOK_S):
                 return
 
     # --- Sending ---------------------------------------------------------------------------------------------------
@@ -242,9 +242,10 @@ def _parcel(record: OutboxRecord) -> Parcel:
     )
 
 
-def _is_over(record: OutboxRecord) -> bool:
+def _is_over(record: OutboxRecord, view: ItemView | None) -> bool:
     """Whether nothing comes any more by itself: what waits for `dmc download` does so until somebody asks."""
-    return record.status.is_done or (record.destination == DOWNLOAD and _has_ended(record))
+    has_ended = _has_ended(record) or (view is not None and view.status.is_finished)
+    return record.status.is_done or (record.destination == DOWNLOAD and has_ended)
 
 
 def _has_ended(record: OutboxRecord) -> bool:

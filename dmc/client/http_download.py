@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 
@@ -21,6 +22,7 @@ from dmc.files import CHUNK, RealDisk, sha512_of, translate, write_durably
 from dmc.jobs import ResultFacts
 from dmc.protocol import ITEMS
 
+_Made = TypeVar("_Made")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -61,11 +63,11 @@ class HttpDownload:
             headers = {"Range": f"bytes={have}-", "If-Range": note.etag}
         async with self._calls.opened("GET", self._url, headers=headers, within=TRANSFER, fine=(416,)) as answer:
             if answer.status == 416 or answer.headers.get("Content-Encoding", "identity") != "identity":
-                await asyncio.to_thread(self._discard)
+                await _on_disk(self._discard)
                 raise not_ours("it is not the result as it was asked for")
             start = self._start_of(answer, note, have)
             if start == 0:
-                await asyncio.to_thread(self._begin, answer)
+                await _on_disk(self._begin, answer)
             await self._store(answer, start)
 
     def _start_of(self, answer: aiohttp.ClientResponse, note: Note | None, have: int) -> int:
@@ -93,7 +95,7 @@ class HttpDownload:
         os.close(fd)
 
     async def _store(self, answer: aiohttp.ClientResponse, at: int) -> None:
-        fd = await asyncio.to_thread(os.open, self._temp, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = await _on_disk(os.open, self._temp, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         pending = bytearray()
         try:
             async for part in answer.content.iter_any():
@@ -103,12 +105,12 @@ class HttpDownload:
                 if self._stop():
                     raise Interrupted("the client is stopping.")
                 if len(pending) >= CHUNK:
-                    at += await asyncio.to_thread(_write, fd, bytes(pending), at)
+                    at += await _on_disk(_write, fd, bytes(pending), at)
                     pending.clear()
         finally:
             # What arrived is kept, also when the line was cut: the next fetch goes on from there.
             try:
-                at += await asyncio.to_thread(_write, fd, bytes(pending), at)
+                at += await _on_disk(_write, fd, bytes(pending), at)
             finally:
                 os.close(fd)
         if at != self._result.file_size:
@@ -146,6 +148,14 @@ def _write(fd: int, data: bytes, at: int) -> int:
     while done < len(data):
         done += os.pwrite(fd, view[done:], at + done)
     return done
+
+
+async def _on_disk(call: Callable[..., _Made], *arguments: object) -> _Made:
+    """A call to this machine's disk while an answer is read: its faults must not pass for those of the network."""
+    try:
+        return await asyncio.to_thread(call, *arguments)
+    except OSError as problem:
+        raise _local(problem) from None
 
 
 def _local(problem: OSError) -> DmcError:

@@ -1,8 +1,10 @@
 """HTTP as it really goes wrong: strange answers, cuts at every byte, ranges that do not fit. P1–P3, D11–D13."""
 
 import contextlib
+import errno
 import hashlib
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import pytest
 from dmc.client import http_calls
 from dmc.client.http_calls import TRANSFER, retry_after
 from dmc.client.model import ServerAddress
-from dmc.client.transport import Parcel, note_beside
+from dmc.client.transport import LocalFault, Parcel, note_beside
 from dmc.client.transport_http import HttpTransport
 from dmc.client.transport_memory import MemoryServer
 from dmc.errors import BadSettings, Busy, ServerUnreachable, SignInNeeded, VerificationFailed
@@ -246,6 +248,23 @@ def test_D11_a_result_that_changed_under_its_address_starts_anew(http: HttpServe
         transport.fetch(item_id, result, tmp_path / "temp")
     assert not (tmp_path / "temp").exists()
     assert not note_beside(tmp_path / "temp").exists()
+
+
+def test_D12_a_fault_of_this_machines_disk_is_no_fault_of_the_server(
+    http: HttpServer, transport: HttpTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    item_id, result = result_of(http, transport, tmp_path)
+    with pytest.raises(LocalFault, match="No such file"):
+        transport.fetch(item_id, result, tmp_path / "no folder" / "temp")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(LocalFault, match="disk is full"):
+            transport.fetch(item_id, result, tmp_path / "temp")
+    transport.fetch(item_id, result, tmp_path / "temp")
+    assert (tmp_path / "temp").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("fault", ["unframed", "gzip"])
