@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("dmc", deadline=None)  # Wall time says nothing on a busy machine.
+settings.load_profile("dmc")
 
 _MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
 

@@ -157,6 +157,8 @@ class _Conversion:
         settings: dict[str, Any] = {**plan.target.settings, **fitting.arguments}
         if plan.target.name == "webp":
             settings |= {"lossless": plan.lossless, "exact": plan.lossless}
+        if plan.target.name == "avif" and self._limits.encoder_threads:
+            settings["max_threads"] = self._limits.encoder_threads
         total = frame_count(picture)
         if plan.frames > 1:
             rest = Rest(picture, seen.first + 1, make, lambda number: self._tick("write", number + 1, total))
