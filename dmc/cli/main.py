@@ -17,7 +17,7 @@ import typer
 from dmc import __version__
 from dmc.cli import broker, client, config, convert, doctor, items, server, up
 from dmc.cli.render import Screen
-from dmc.errors import BadSettings, DmcError
+from dmc.errors import BadSettings, DiskFull, DmcError
 
 EXIT_INTERRUPTED = 130
 EXIT_OURS = 70
@@ -87,13 +87,22 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as problem:
-        if problem.errno not in _NOT_MINE or problem.filename is None:
+        told = _of_this_machine(problem)
+        if told is None:
             return _our_fault(problem, verbose="-vv" in arguments)
-        why = f"{os.fsdecode(problem.filename)}: {problem.strerror}."
-        _tell(BadSettings(why, "This user may not do that there; see: dmc doctor"), "--json" in arguments)
-        return BadSettings.exit_code
+        _tell(told, "--json" in arguments)
+        return told.exit_code
     except Exception as problem:  # noqa: BLE001 - the last line of the command line: a sentence instead of a traceback
         return _our_fault(problem, verbose="-vv" in arguments)
+
+
+def _of_this_machine(problem: OSError) -> DmcError | None:
+    """What the user can mend: a place where they may not write, or no room left. None: it is ours."""
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull("nothing more can be written: the disk is full.", "Free some space.")
+    if problem.errno not in _NOT_MINE or problem.filename is None:
+        return None
+    return BadSettings(f"{os.fsdecode(problem.filename)}: {problem.strerror}.", "This user may not do that there; see: dmc doctor")
 
 
 def _tell(problem: DmcError, as_json: bool) -> None:

@@ -106,6 +106,15 @@ def test_a_state_folder_that_is_a_file_is_a_fault_of_the_settings_and_doctor_say
     assert "a file stands in its way" in capsys.readouterr().out
 
 
+def test_an_output_that_takes_no_more_is_a_full_disk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(main, "app", full)
+    assert run(["types"]) == 8
+    assert "the disk is full" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
 def test_a_place_where_this_user_may_not_write_is_named_and_no_fault_of_ours(
     code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
