@@ -208,7 +208,7 @@ def _stream_line(stream: dict[str, Any]) -> str:
 def plan(context: typer.Context, files: Files, to: To = None, options: Options = None, as_json: Json = False) -> None:
     """Say what would be done with files or folders, and why; touches nothing. Example: dmc plan ~/Videos --to h265"""
     screen = screen_of(context)
-    _show_plans(screen, list(_all_files(files)), to, parse_options(options), as_json)
+    raise typer.Exit(_show_plans(screen, list(_all_files(files)), to, parse_options(options), as_json))
 
 
 def _all_files(paths: list[Path]) -> list[Path]:
@@ -224,16 +224,19 @@ def _all_files(paths: list[Path]) -> list[Path]:
     return found
 
 
-def _show_plans(screen: Screen, files: list[Path], to: str | None, options: dict[str, Any], as_json: bool) -> None:
+def _show_plans(screen: Screen, files: list[Path], to: str | None, options: dict[str, Any], as_json: bool) -> int:
+    """Show what would be done with each file; returns the exit code: 5 if one is not there."""
     from dmc.assemble.local import conversion_for, look_into
-    from dmc.errors import DmcError
+    from dmc.errors import DmcError, NotFound
 
+    code = 0
     for file in files:
         try:
             kind = to or conversion_for(file)
             _, planned = look_into(file, kind, options)
             made = planned or {}
         except DmcError as problem:
+            code = problem.exit_code if isinstance(problem, NotFound) else code
             kind, made = to or "", {"outcome": "refuse", "reason": problem.message, "hint": problem.hint, "streams": []}
         if as_json:
             screen.document("plan", {"file": str(file), "conversion_type": kind, **made})
@@ -241,6 +244,7 @@ def _show_plans(screen: Screen, files: list[Path], to: str | None, options: dict
         screen.data(f"{clean(str(file))}: {made.get('outcome')} {kind}: {made.get('reason') or ''}".rstrip(": "))
         for decision in made.get("streams", []):
             screen.data(f"  {decision.get('index')}: {decision.get('action')}: {decision.get('reason')}")
+    return code
 
 
 def types(context: typer.Context, as_json: Json = False) -> None:

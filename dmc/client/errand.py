@@ -195,9 +195,18 @@ class Errand:
                 raise WrongStatus(f"{record.label} is set aside already.")
             fields = {"status": OutboxStatus.PARKED, "reason": "cancelled on request"}
             requests.change(self._outbox, record.id, lambda kept: kept.changed(**fields))
+            if record.upload_url is not None:
+                self._abandon(record, record.upload_url)
             return f"{record.label} is set aside and will not be sent."
         self._way(record).cancel(record.item_id)
         return f"{record.label}: the server was asked to stop it."
+
+    def _abandon(self, record: OutboxRecord, upload_url: str) -> None:
+        """Take back what was sent of a file, also from under a running client; a server that is away forgets it by itself."""
+        try:
+            self._way(record).abandon(upload_url)
+        except DmcError as problem:
+            self.unreachable.append(f"{record.server_name}: {problem.message}")
 
     def retry(self, record: OutboxRecord) -> str:
         """Ask for a failed item to be tried again, or let one that was set aside start over. Returns what was done in words."""

@@ -1,5 +1,6 @@
 """The client dies between any two steps; after it came back there is one item and one result."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,3 +61,24 @@ def test_a_result_that_was_made_while_the_client_was_off_comes_home_days_later(t
         wait_for("the conversion", lambda: house.statuses() == ["finished_successful"])
         house.start_client()
         wait_for("the result", lambda: [r.name for r in house.results()] == ["song.opus"])
+
+
+def test_a_file_that_is_cancelled_while_it_is_sent_never_becomes_an_item(tmp_path: Path) -> None:
+    content = tone(120)
+    with household(tmp_path) as house:
+        proxy = Proxy(house.port, hold_after=len(content) // 2)
+        house.go_through(proxy.port)
+        house.start_server()
+        house.start_client()
+        house.drop("song.wav", content)
+        assert proxy.holding.wait(60)
+        proxy.hold_after = None
+        [record] = json.loads(house.dmc("status", "--json"))["records"]
+        house.dmc("cancel", record["id"])
+        wait_for("the upload to be gone", lambda: not any((house.data / "incoming").iterdir()))
+        house.drop("next.wav", tone(1))
+        wait_for("the next file", lambda: [r.name for r in house.results()] == ["next.opus"])
+        assert len(house.items()) == 1
+        [parked] = [r for r in json.loads(house.dmc("status", "--json"))["records"] if r["id"] == record["id"]]
+        assert (parked["status"], parked["reason"]) == ("parked", "cancelled on request")
+        proxy.close()

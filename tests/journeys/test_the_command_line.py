@@ -181,6 +181,7 @@ def test_probe_and_plan_touch_nothing(house: Household, tmp_path: Path) -> None:
     assert plan["outcome"] == "convert" and all(stream["reason"] for stream in plan["streams"])
     assert "copy" in house.dmc("plan", str(tmp_path / "clip.mp4"), "--to", "mkv")
     assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert house.run("plan", str(tmp_path / "none.mp4")).returncode == 5
 
 
 def test_the_doctor_looks_at_everything(house: Household) -> None:
