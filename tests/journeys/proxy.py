@@ -1,4 +1,4 @@
-"""A small TCP proxy that does to connections what networks do: cuts, resets, stalls, throttles, counts."""
+"""A small TCP proxy that does to connections what networks do: cuts, resets, stalls, throttles, reorders, counts."""
 
 import contextlib
 import socket
@@ -14,23 +14,27 @@ class Proxy:
 
     `cut_after`: reset the connection once so many bytes went up on it (None: never). `hold_after`: let nothing further through once so
     many bytes went up on it; `holding` is set then, and clearing `hold_after` does not revive what is held. `cut_down_after` is the same
-    for what comes down. `reset`: cut with a TCP reset instead of an orderly end. `rate`: bytes a second at most, each way. `bytes_up` and
-    `bytes_down` count in all.
+    for what comes down. `delay_after`: the first connection that so many bytes went up on keeps the rest back until `release`, so that
+    later ones overtake it; `delaying` is set then. `reset`: cut with a TCP reset instead of an orderly end. `rate`: bytes a second at
+    most, each way. `bytes_up` and `bytes_down` count in all.
     """
 
     target: int
     cut_after: int | None = None
     hold_after: int | None = None
     cut_down_after: int | None = None
+    delay_after: int | None = None
     reset: bool = False
     rate: int | None = None
     holding: threading.Event = field(default_factory=threading.Event)
+    delaying: threading.Event = field(default_factory=threading.Event)
     bytes_up: int = 0
     bytes_down: int = 0
     cuts: int = 0
     _listener: socket.socket = field(default_factory=socket.socket)
     _open: set[socket.socket] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _released: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._listener.bind(("127.0.0.1", 0))
@@ -56,7 +60,7 @@ class Proxy:
             threading.Thread(target=self._pump, args=(far, near, False), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, up: bool) -> None:
-        sent = 0
+        sent, held = 0, False
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 sent += len(data)
@@ -64,12 +68,18 @@ class Proxy:
                     if self.reset:
                         _reset_on_close(source, sink)
                     break
-                if up and self.hold_after is not None and sent > self.hold_after:
+                held = held or (up and self.hold_after is not None and sent > self.hold_after)
+                if held:
                     self.holding.set()
                     continue  # Swallowed: the far end has seen `hold_after` bytes at most, and nobody hangs up.
                 if self.rate is not None:
                     time.sleep(len(data) / self.rate)  # A slow line is the point here.
-                sink.sendall(data)
+                late = self._late(sent, len(data)) if up else 0
+                sink.sendall(data[: len(data) - late])
+                if late:
+                    self.delaying.set()
+                    self._released.wait()
+                    sink.sendall(data[-late:])
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 # The other direction's thread may wait for this end: it is woken, or the kernel keeps the socket for it.
@@ -89,8 +99,21 @@ class Proxy:
             self.cuts += cut
         return cut
 
+    def _late(self, sent: int, fresh: int) -> int:
+        """How many of the `fresh` bytes that just came up are to be kept back."""
+        with self._lock:
+            if self.delay_after is None or sent <= self.delay_after:
+                return 0
+            late, self.delay_after = min(fresh, sent - self.delay_after), None  # Once: the others overtake.
+        return late
+
+    def release(self) -> None:
+        """Let what was kept back go up now."""
+        self._released.set()
+
     def close(self) -> None:
         """Stop listening and drop every connection."""
+        self._released.set()
         self._listener.close()
         with self._lock:
             left = list(self._open)
