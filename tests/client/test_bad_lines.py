@@ -128,6 +128,33 @@ def test_U12_a_file_whose_line_hangs_goes_on_over_another_one_at_once(household:
     assert other.proxy.bytes_up <= len(DATA) - 1_000_000
 
 
+@pytest.mark.parametrize("late", [0, 800, 4_000_000, len(DATA)])
+@pytest.mark.parametrize("met", [1_500_000, None], ids=["in-the-middle", "afterwards"])
+def test_U12_U16_U18_an_upload_overtaken_by_a_later_connection_arrives_whole_and_once(
+    household: Household, line: Line, tmp_path: Path, late: int, met: int | None
+) -> None:
+    """Bytes beyond `late` of the first connection come only when a second one has sent `met` bytes of the same file, or all it had to."""
+    (tmp_path / "clip.mp4").write_bytes(DATA)
+    line.proxy.delay_after = late
+    overtaken = threading.Thread(target=_try, args=(upload(line, tmp_path / "clip.mp4"),))
+    overtaken.start()
+    assert line.proxy.delaying.wait(20)
+    with contextlib.closing(Line(household)) as other:
+        other.proxy.delay_after = met
+        overtaking = threading.Thread(target=through, args=(upload(other, tmp_path / "clip.mp4"), lambda number: None))
+        overtaking.start()
+        while overtaking.is_alive() and not other.proxy.delaying.wait(0.01):
+            continue
+        line.proxy.release()
+        other.proxy.release()
+        overtaking.join()
+    overtaken.join()
+    assert through(upload(line, tmp_path / "clip.mp4"), lambda number: None) == 0
+    (item,) = household.house.ledger.select()
+    assert item.sha512_checksum == hashlib.sha512(DATA).hexdigest()
+    assert household.house.stored(item.item_id) == DATA
+
+
 def _try(what: Callable[[], object]) -> None:
     with contextlib.suppress(Unavailable, CancelledError):
         what()
