@@ -5,6 +5,7 @@ really decodes over the whole length is seen by transcode.py and verify.py.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def probe(path: Path, limits: Limits, label: str | None = None) -> MediaFacts:
     facts = _probe_picture(path, limits, name)
     if facts is not None:
         return facts
-    with open_media(path, limits, name) as container:
+    # One thread per decoder: while sidedata.notes_of listens to FFmpeg's log, a second one that has something to say would wait
+    # for Python's lock, and whoever ends that decoder holds the lock and waits for the thread, for ever.
+    with open_media(path, replace(limits, encoder_threads=1), name) as container:
         return _Probing(container, path, limits, name).facts()
 
 

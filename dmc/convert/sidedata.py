@@ -74,7 +74,7 @@ def _boxes(data: bytes, path: tuple[bytes, ...]) -> Iterator[bytes]:
 
 
 def notes_of(frame: VideoFrame) -> FrameNotes:
-    """The HDR metadata that FFmpeg sees on `frame`."""
+    """The HDR metadata that FFmpeg sees on `frame`. No decoder of this process may have threads of its own meanwhile; see probe.py."""
     text = _described(frame)
     dynamic = None
     if "SMPTE2094-40" in text:

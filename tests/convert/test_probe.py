@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from av.video.frame import VideoFrame
 
 from dmc.conversions import MediaType
 from dmc.convert import sidedata
@@ -129,3 +130,22 @@ def test_sound_is_sound(tmp_path: Path) -> None:
     facts = probe(song(tmp_path / "a.flac", "flac", layout="mono", rate=44100), LIMITS)
     assert facts.media_type is MediaType.AUDIO
     assert (facts.streams[0].channels, facts.streams[0].sample_rate) == (1, 44100)
+
+
+def test_no_decoder_has_threads_while_the_log_is_listened_to(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has something to say would wait for ever for whoever ends its decoder."""
+    seen: list[set[str]] = []
+    notes_of = sidedata.notes_of
+
+    def looked_on(frame: VideoFrame) -> sidedata.FrameNotes:
+        seen.append(_threads())
+        return notes_of(frame)
+
+    monkeypatch.setattr(sidedata, "notes_of", looked_on)
+    probe(media / "video-hevc-hlg-dolbyvision-editlist-rotated-vfr.mp4", LIMITS)
+    assert seen and not any(seen)
+
+
+def _threads() -> set[str]:
+    """Names of this process' threads that FFmpeg's decoders have started."""
+    return {name for task in Path("/proc/self/task").iterdir() if (name := (task / "comm").read_text()).startswith("av:")}
