@@ -1,7 +1,7 @@
-"""Settings: frozen models, read from TOML, `DMC_*` variables and flags, each beating the one before.
+"""Loading of settings: defaults < TOML < `DMC_*` variables < flags, each beating the one before.
 
-Unknown keys are refused with a did-you-mean, wherever they come from. This is the only file that reads environment
-variables. `load_server` and `load_client` give the settings and, for each key that is not a default, where it came from.
+Unknown keys are refused with a did-you-mean, wherever they come from. `load_server` and `load_client` give the settings
+and, for each key that is not a default, where it came from. What the keys are stands in server_settings.py and client_settings.py.
 """
 
 import os
@@ -9,155 +9,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError
 
-from dmc.conversions import CONVERSION_TYPES, DEFAULT_CONVERSIONS, MediaType, check_fits, did_you_mean, find_conversion, with_own_types
-from dmc.errors import BadSettings, DmcError
-
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-_ALL_MEDIA = (MediaType.VIDEO, MediaType.AUDIO, MediaType.IMAGE)
-
-UserPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.abspath(path.expanduser())))]
-"""A path in settings: `~` is the home folder, relative ones count from the current folder."""
-
-
-def state_home(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where dmc keeps data by default: `$DMC_HOME`, else `$XDG_STATE_HOME/dmc`, else `~/.local/state/dmc`."""
-    if environ.get("DMC_HOME"):
-        return Path(os.path.abspath(Path(environ["DMC_HOME"]).expanduser()))
-    return Path(environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "dmc"
-
-
-def config_homes(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """Folders in which settings files are looked for; the first one found counts."""
-    if environ.get("DMC_HOME"):
-        return (state_home(environ),)
-    user = Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "dmc"
-    return (user, Path("/etc/dmc"))
-
-
-# --- Server --------------------------------------------------------------------------------------------------------
-
-
-class Limits(BaseModel):
-    """Bounds of what the server accepts and of what one conversion may use."""
-
-    model_config = _FROZEN
-    max_file_size: int = Field(default=200 * 1024**3, gt=0, description="bytes of one original")
-    disk_floor: int = Field(default=1024**3, ge=0, description="bytes that stay free on the data folder's disk")
-    max_open_uploads_per_client: int = Field(default=100, gt=0, description="unfinished uploads of one client")
-    upload_idle_s: float = Field(default=60.0, gt=0, description="seconds without a byte before an upload's connection is closed")
-    upload_expiry_h: float = Field(default=24.0, gt=0, description="hours after which an unfinished upload is forgotten")
-    max_pixels: int = Field(default=256_000_000, gt=0, description="pixels of one frame")
-    max_duration_h: float = Field(default=48.0, gt=0, description="hours of one original")
-    worker_memory: int = Field(default=8 * 1024**3, gt=0, description="bytes of memory of one conversion worker")
-    stall_s: float = Field(default=300.0, gt=0, description="seconds of silence after which a worker is killed")
-
-
-class Retention(BaseModel):
-    """How long finished items stay."""
-
-    model_config = _FROZEN
-    acknowledged_days: float = Field(default=7.0, ge=0, le=36_500, description="days after the client has its result")
-
-
-class ServerSettings(BaseModel):
-    """What `config/server.toml` may say."""
-
-    model_config = _FROZEN
-    data_folder: UserPath = Field(default_factory=lambda: state_home() / "server", description="where items and the ledger live")
-    listen_on_address: str = Field(default="127.0.0.1", description="address to listen on")
-    listen_on_port: int = Field(default=8770, ge=0, le=65535, description="port to listen on; 0 takes any free one")
-    list_of_supported_media_types: tuple[MediaType, ...] = Field(default=_ALL_MEDIA, description="media that this server takes")
-    number_of_conversion_threads: int = Field(default=0, ge=0, le=256, description="conversions at once; 0: by cores and memory")
-    broker: Literal["embedded", "separate"] = Field(default="embedded", description="separate: run `dmc broker run` beside the server")
-    ledger: Literal["json", "sqlite"] = Field(default="json", description="json: up to 100,000 items, readable; sqlite: a million")
-    sandbox: Literal["required", "best-effort", "off"] = Field(default="best-effort", description="the locked room of the workers")
-    allowed_hosts: tuple[str, ...] = Field(default=(), description="host names by which people reach this server")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")
-    conversion_types: dict[str, dict[str, Any]] = Field(default_factory=dict, description="own types: a built-in base and its options")
-    limits: Limits = Limits()
-    retention: Retention = Retention()
-
-    @field_validator("conversion_types")
-    @classmethod
-    def _are_types(cls, own: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        try:
-            with_own_types(own)
-        except DmcError as problem:
-            raise ValueError(f"{problem.message} {problem.hint}".strip()) from None
-        return own
-
-
-# --- Client --------------------------------------------------------------------------------------------------------
-
-
-def _check_conversions(conversions: dict[MediaType, str]) -> dict[MediaType, str]:
-    for medium, name in conversions.items():
-        try:
-            check_fits(find_conversion(name), medium)
-        except DmcError as problem:
-            raise ValueError(str(problem)) from None
-    return {**DEFAULT_CONVERSIONS, **conversions}
-
-
-class ObservedPath(BaseModel):
-    """A folder that the client watches."""
-
-    model_config = _FROZEN
-    path: UserPath = Field(description="the folder")
-    observed_media_types: tuple[MediaType, ...] = Field(default=_ALL_MEDIA, description="media that are taken from it")
-    conversion_types: Annotated[dict[MediaType, str], AfterValidator(_check_conversions)] = Field(
-        default_factory=lambda: dict(DEFAULT_CONVERSIONS), description="conversion type per medium"
-    )
-    output_folder: UserPath | None = Field(default=None, description="where results go; default: `converted` inside the folder")
-    originals: Literal["keep", "trash"] = Field(
-        default="keep", description="trash: move them to `.originals` in the folder once their results are home"
-    )
-    ignore: tuple[str, ...] = Field(default=(), description="patterns of names to ignore; `!pattern` takes one in again")
-
-
-class KnownServer(BaseModel):
-    """A server that the client may send to."""
-
-    model_config = _FROZEN
-    name: str = Field(default="", description="what this client calls it; default: address and port")
-    address: str = Field(default="127.0.0.1", description="host name or address")
-    port: int = Field(default=8770, ge=1, le=65535, description="port")
-    token_file: UserPath | None = Field(default=None, description="file that holds the token, readable by you alone")
-    list_of_supported_media_types: tuple[MediaType, ...] = Field(default=_ALL_MEDIA, description="media this server is for")
-    conversion_types: tuple[str, ...] | None = Field(default=None, description="conversion types it is for; default: all")
-
-    @field_validator("conversion_types")
-    @classmethod
-    def _known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for name in names or ():
-            if name not in CONVERSION_TYPES:
-                raise ValueError(f"there is no conversion type {name!r}. {did_you_mean(name, CONVERSION_TYPES)}".strip())
-        return names
-
-    @property
-    def label(self) -> str:
-        return self.name or f"{self.address}:{self.port}"
-
-
-class ClientSettings(BaseModel):
-    """What `config/client.toml` may say."""
-
-    model_config = _FROZEN
-    state_folder: UserPath = Field(default_factory=lambda: state_home() / "client", description="where the outbox lives")
-    list_of_paths_to_observe: tuple[ObservedPath, ...] = Field(default=(), description="folders to watch")
-    list_of_servers: tuple[KnownServer, ...] = Field(default=(), description="servers, the first that fits takes a file")
-    rescan_interval_s: float = Field(default=300.0, gt=0, description="seconds between two full scans")
-    settle_s: float = Field(default=2.0, ge=0, description="seconds a file must be unchanged, on a local disk")
-    settle_polled_s: float = Field(default=10.0, ge=0, description="the same on a network share, where only polling sees changes")
-    settle_empty_s: float = Field(default=30.0, ge=0, description="the same for a file without content")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")
-
-
-# --- Loading -------------------------------------------------------------------------------------------------------
+from dmc.client_settings import ClientSettings, KnownServer
+from dmc.conversions import did_you_mean
+from dmc.errors import BadSettings
+from dmc.homes import config_homes
+from dmc.server_settings import ServerSettings
 
 Settings = TypeVar("Settings", bound=BaseModel)
 

@@ -31,7 +31,7 @@ def test_every_module_says_what_it_owns() -> None:
 
 def test_environment_variables_are_read_in_config_only() -> None:
     for path in MODULES:
-        if _name(path) == "dmc/config.py":
+        if _name(path) in ("dmc/config.py", "dmc/homes.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             used = isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"}
@@ -78,7 +78,7 @@ from dmc.cli.main import run
 run(sys.argv[1:])
 heavy = {"av", "aiohttp", "PIL", "rich", "watchdog"}
 rooms = ("dmc.server", "dmc.client", "dmc.broker", "dmc.convert", "dmc.assemble", "dmc.items", "dmc.jobs", "dmc.protocol")
-sys.stderr.write(repr(sorted(m for m in sys.modules if m.split(".")[0] in heavy or m.startswith(rooms))))
+sys.stderr.write(repr(sorted(m for m in sys.modules if m.split(".")[0] in heavy or ".".join(m.split(".")[:2]) in rooms)))
 """
     done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
     assert done.stderr == "[]"

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dmc.client_settings import ClientSettings, KnownServer
 from dmc.clock import SystemClock
-from dmc.config import ClientSettings, KnownServer, known_servers
+from dmc.config import known_servers
 from dmc.conversions import guess_media_type
 from dmc.errors import BadSettings
 from dmc.files import RealDisk, make_home
@@ -132,7 +133,7 @@ def would_take(settings: ClientSettings, folder: Path) -> list[tuple[str, str]]:
     """(file, conversion type) of all in `folder` that the client would take were it observed; touches nothing."""
     from dmc.client.ignore import IgnoreRules
     from dmc.client.scan import Found, walk
-    from dmc.config import ObservedPath
+    from dmc.client_settings import ObservedPath
 
     folder = Path(os.path.abspath(folder))
     observed = next((one for one in settings.list_of_paths_to_observe if one.path == folder), ObservedPath(path=folder))

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmc.assemble.server import SERVER_LOCK, open_control, open_ledger, open_storage
-from dmc.config import ServerSettings
 from dmc.errors import NotFound, WrongStatus
 from dmc.files import RealDisk, make_home
 from dmc.locks import ProcessLock
+from dmc.server_settings import ServerSettings
 
 if TYPE_CHECKING:
     from dmc.broker.rebuild import Rebuilt

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dmc.client_settings import KnownServer
 from dmc.clock import SystemClock
-from dmc.config import UP_FILE, KnownServer, ServerSettings
+from dmc.config import UP_FILE
 from dmc.conversions import check_fits, find_conversion, guess_media_type, with_own_types
 from dmc.errors import BadSettings, NotMedia
 from dmc.files import RealDisk, make_home, write_durably
 from dmc.locks import ProcessLock
+from dmc.server_settings import ServerSettings
 
 if TYPE_CHECKING:
     from dmc.broker.admission import Admissions

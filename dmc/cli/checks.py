@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dmc.config import ClientSettings, ServerSettings, load_client, load_server
+from dmc.client_settings import ClientSettings
+from dmc.config import load_client, load_server
 from dmc.errors import DmcError
 from dmc.files import temp_name
 from dmc.locks import ProcessLock
+from dmc.server_settings import ServerSettings
 
 LOCAL_ADDRESSES = ("127.0.0.1", "::1", "localhost")
 

@@ -72,7 +72,8 @@ def check(context: typer.Context, as_json: Json = False, server_file: ServerFile
 @app.command()
 def path(context: typer.Context, as_json: Json = False) -> None:
     """Print where settings files are looked for, first one first. Example: dmc config path"""
-    from dmc.config import config_homes, find_file, state_home
+    from dmc.config import find_file
+    from dmc.homes import config_homes, state_home
 
     screen = screen_of(context)
     places = {kind: [str(home / f"{kind}.toml") for home in config_homes()] for kind in ("server", "client")}

@@ -19,8 +19,9 @@ from dmc.log import Log, start_logging
 
 if TYPE_CHECKING:
     from dmc.broker.broker import Broker
-    from dmc.config import ClientSettings, ServerSettings
+    from dmc.client_settings import ClientSettings
     from dmc.server.app import Server
+    from dmc.server_settings import ServerSettings
 
 _log = Log("cli")
 

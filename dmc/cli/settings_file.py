@@ -9,10 +9,12 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from dmc.config import ObservedPath, config_homes, find_file, load_client
+from dmc.client_settings import ObservedPath
+from dmc.config import find_file, load_client
 from dmc.conversions import find_conversion
 from dmc.errors import NotFound, UsageFault, WrongStatus
 from dmc.files import RealDisk, write_durably
+from dmc.homes import config_homes
 
 _BLOCK = "[[list_of_paths_to_observe]]"
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dmc.cli.running import Rooms
     from dmc.cli.story import Story
     from dmc.client.records import OutboxRecord
-    from dmc.config import ClientSettings, ServerSettings
+    from dmc.client_settings import ClientSettings
+    from dmc.server_settings import ServerSettings
 
 DEMO_DEADLINE_S = 600.0
 _TO = typer.Option("--to", "-t", help="Conversion type for its medium; may be given once per medium.")
@@ -58,8 +59,9 @@ def up(
 def demo(context: typer.Context, as_json: Json = False) -> None:
     """See a short real clip come home converted and verified; ends by itself. Example: dmc demo"""
     import dmc
-    from dmc.config import ClientSettings, ServerSettings
+    from dmc.client_settings import ClientSettings
     from dmc.errors import StillBroken, TimedOut, VerificationFailed
+    from dmc.server_settings import ServerSettings
 
     screen = screen_of(context)
     home = Path(tempfile.mkdtemp(prefix="dmc-demo-"))
@@ -159,7 +161,7 @@ def _household(
 
 def _with_folder(client: "ClientSettings", folder: Path | None, kinds: list[str]) -> "ClientSettings":
     """Client settings that observe `folder` (None: as they are), with `kinds` as the conversion types of their media."""
-    from dmc.config import ObservedPath
+    from dmc.client_settings import ObservedPath
     from dmc.conversions import DEFAULT_CONVERSIONS, find_conversion
 
     chosen = {**DEFAULT_CONVERSIONS, **{medium: kind for kind in kinds for medium in find_conversion(kind).takes}}

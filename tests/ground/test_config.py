@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from dmc.config import ClientSettings, KnownServer, ObservedPath, ServerSettings, config_homes, find_file, load_client, load_server
+from dmc.client_settings import ClientSettings, KnownServer, ObservedPath
+from dmc.config import find_file, load_client, load_server
 from dmc.errors import BadSettings
+from dmc.homes import config_homes
+from dmc.server_settings import ServerSettings
 
 CONFIG = Path(__file__).parents[2] / "config"
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from dmc.assemble.server import build_server, open_parts
-from dmc.config import Limits, ServerSettings
+from dmc.server_settings import Limits, ServerSettings
 
 
 async def main(data: Path) -> None:

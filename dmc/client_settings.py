@@ -1,0 +1,75 @@
+"""What `config/client.toml` may say: frozen models, unknown keys refused. Loading stands in config.py."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from dmc.conversions import CONVERSION_TYPES, DEFAULT_CONVERSIONS, MediaType, check_fits, did_you_mean, find_conversion
+from dmc.errors import DmcError
+from dmc.homes import UserPath, state_home
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+_ALL_MEDIA = (MediaType.VIDEO, MediaType.AUDIO, MediaType.IMAGE)
+
+
+def _check_conversions(conversions: dict[MediaType, str]) -> dict[MediaType, str]:
+    for medium, name in conversions.items():
+        try:
+            check_fits(find_conversion(name), medium)
+        except DmcError as problem:
+            raise ValueError(str(problem)) from None
+    return {**DEFAULT_CONVERSIONS, **conversions}
+
+
+class ObservedPath(BaseModel):
+    """A folder that the client watches."""
+
+    model_config = _FROZEN
+    path: UserPath = Field(description="the folder")
+    observed_media_types: tuple[MediaType, ...] = Field(default=_ALL_MEDIA, description="media that are taken from it")
+    conversion_types: Annotated[dict[MediaType, str], AfterValidator(_check_conversions)] = Field(
+        default_factory=lambda: dict(DEFAULT_CONVERSIONS), description="conversion type per medium"
+    )
+    output_folder: UserPath | None = Field(default=None, description="where results go; default: `converted` inside the folder")
+    originals: Literal["keep", "trash"] = Field(
+        default="keep", description="trash: move them to `.originals` in the folder once their results are home"
+    )
+    ignore: tuple[str, ...] = Field(default=(), description="patterns of names to ignore; `!pattern` takes one in again")
+
+
+class KnownServer(BaseModel):
+    """A server that the client may send to."""
+
+    model_config = _FROZEN
+    name: str = Field(default="", description="what this client calls it; default: address and port")
+    address: str = Field(default="127.0.0.1", description="host name or address")
+    port: int = Field(default=8770, ge=1, le=65535, description="port")
+    token_file: UserPath | None = Field(default=None, description="file that holds the token, readable by you alone")
+    list_of_supported_media_types: tuple[MediaType, ...] = Field(default=_ALL_MEDIA, description="media this server is for")
+    conversion_types: tuple[str, ...] | None = Field(default=None, description="conversion types it is for; default: all")
+
+    @field_validator("conversion_types")
+    @classmethod
+    def _known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in names or ():
+            if name not in CONVERSION_TYPES:
+                raise ValueError(f"there is no conversion type {name!r}. {did_you_mean(name, CONVERSION_TYPES)}".strip())
+        return names
+
+    @property
+    def label(self) -> str:
+        return self.name or f"{self.address}:{self.port}"
+
+
+class ClientSettings(BaseModel):
+    """What `config/client.toml` may say."""
+
+    model_config = _FROZEN
+    state_folder: UserPath = Field(default_factory=lambda: state_home() / "client", description="where the outbox lives")
+    list_of_paths_to_observe: tuple[ObservedPath, ...] = Field(default=(), description="folders to watch")
+    list_of_servers: tuple[KnownServer, ...] = Field(default=(), description="servers, the first that fits takes a file")
+    rescan_interval_s: float = Field(default=300.0, gt=0, description="seconds between two full scans")
+    settle_s: float = Field(default=2.0, ge=0, description="seconds a file must be unchanged, on a local disk")
+    settle_polled_s: float = Field(default=10.0, ge=0, description="the same on a network share, where only polling sees changes")
+    settle_empty_s: float = Field(default=30.0, ge=0, description="the same for a file without content")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")

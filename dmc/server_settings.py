@@ -1,0 +1,62 @@
+"""What `config/server.toml` may say: frozen models, unknown keys refused. Loading stands in config.py."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from dmc.conversions import MediaType, with_own_types
+from dmc.errors import DmcError
+from dmc.homes import UserPath, state_home
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+_ALL_MEDIA = (MediaType.VIDEO, MediaType.AUDIO, MediaType.IMAGE)
+
+
+class Limits(BaseModel):
+    """Bounds of what the server accepts and of what one conversion may use."""
+
+    model_config = _FROZEN
+    max_file_size: int = Field(default=200 * 1024**3, gt=0, description="bytes of one original")
+    disk_floor: int = Field(default=1024**3, ge=0, description="bytes that stay free on the data folder's disk")
+    max_open_uploads_per_client: int = Field(default=100, gt=0, description="unfinished uploads of one client")
+    upload_idle_s: float = Field(default=60.0, gt=0, description="seconds without a byte before an upload's connection is closed")
+    upload_expiry_h: float = Field(default=24.0, gt=0, description="hours after which an unfinished upload is forgotten")
+    max_pixels: int = Field(default=256_000_000, gt=0, description="pixels of one frame")
+    max_duration_h: float = Field(default=48.0, gt=0, description="hours of one original")
+    worker_memory: int = Field(default=8 * 1024**3, gt=0, description="bytes of memory of one conversion worker")
+    stall_s: float = Field(default=300.0, gt=0, description="seconds of silence after which a worker is killed")
+
+
+class Retention(BaseModel):
+    """How long finished items stay."""
+
+    model_config = _FROZEN
+    acknowledged_days: float = Field(default=7.0, ge=0, le=36_500, description="days after the client has its result")
+
+
+class ServerSettings(BaseModel):
+    """What `config/server.toml` may say."""
+
+    model_config = _FROZEN
+    data_folder: UserPath = Field(default_factory=lambda: state_home() / "server", description="where items and the ledger live")
+    listen_on_address: str = Field(default="127.0.0.1", description="address to listen on")
+    listen_on_port: int = Field(default=8770, ge=0, le=65535, description="port to listen on; 0 takes any free one")
+    list_of_supported_media_types: tuple[MediaType, ...] = Field(default=_ALL_MEDIA, description="media that this server takes")
+    number_of_conversion_threads: int = Field(default=0, ge=0, le=256, description="conversions at once; 0: by cores and memory")
+    broker: Literal["embedded", "separate"] = Field(default="embedded", description="separate: run `dmc broker run` beside the server")
+    ledger: Literal["json", "sqlite"] = Field(default="json", description="json: up to 100,000 items, readable; sqlite: a million")
+    sandbox: Literal["required", "best-effort", "off"] = Field(default="best-effort", description="the locked room of the workers")
+    allowed_hosts: tuple[str, ...] = Field(default=(), description="host names by which people reach this server")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")
+    conversion_types: dict[str, dict[str, Any]] = Field(default_factory=dict, description="own types: a built-in base and its options")
+    limits: Limits = Limits()
+    retention: Retention = Retention()
+
+    @field_validator("conversion_types")
+    @classmethod
+    def _are_types(cls, own: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        try:
+            with_own_types(own)
+        except DmcError as problem:
+            raise ValueError(f"{problem.message} {problem.hint}".strip()) from None
+        return own
