@@ -98,8 +98,8 @@ class Ledger(Protocol):
         """The newest item that this client admitted under this key."""
         ...
 
-    def with_content(self, sha512: str) -> Iterator[Item]:
-        """Every item whose original has these bytes, the newest first."""
+    def with_content(self, sha512: str, status: Status) -> Iterator[Item]:
+        """Items of this status whose original has these bytes, the newest first. Costs what is taken from it, not how many there are."""
         ...
 
     def wished(self) -> list[Item]:

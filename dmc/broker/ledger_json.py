@@ -132,11 +132,11 @@ class LedgerJson:
         mine = (item for item in found if item is not None)
         return next((item for item in mine if (item.client_id, item.idempotency_key) == (client_id, idempotency_key)), None)
 
-    def with_content(self, sha512: str) -> Iterator[Item]:
+    def with_content(self, sha512: str, status: Status) -> Iterator[Item]:
         self._document.refresh()
-        for item_id in self._by_content.ids(_content_key(sha512.encode())):
-            item = self.get(item_id)
-            if item is not None and item.sha512_checksum == sha512:
+        for item_id in self._by_content.ids(_content_key(sha512.encode(), status)):
+            entry = self._document.get(item_id)
+            if entry is not None and entry.section == status and (item := item_of(entry)).sha512_checksum == sha512:
                 yield item
 
     def wished(self) -> list[Item]:
@@ -218,8 +218,9 @@ def _keys_in(entry: Entry) -> list[tuple[str, str]]:
 
 def _contents_in(entry: Entry) -> list[int]:
     """Every digest in the record: the original's, and perhaps more."""
-    return [_content_key(digest) for digest in _DIGEST.findall(entry.raw)]
+    return [_content_key(digest, entry.section) for digest in _DIGEST.findall(entry.raw)]
 
 
-def _content_key(digest: bytes) -> int:
-    return int(digest[:15], 16)
+def _content_key(digest: bytes, section: str) -> int:
+    """A number, since there may be many: the beginning of the digest, and the section."""
+    return int(digest[:14], 16) * len(_SECTIONS) + _SECTIONS.index(section)

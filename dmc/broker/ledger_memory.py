@@ -51,8 +51,8 @@ class LedgerMemory:
         fitting = [item for item in self._sorted() if (item.client_id, item.idempotency_key) == (client_id, idempotency_key)]
         return fitting[-1] if fitting else None
 
-    def with_content(self, sha512: str) -> Iterator[Item]:
-        return (item for item in reversed(list(self._sorted())) if item.sha512_checksum == sha512)
+    def with_content(self, sha512: str, status: Status) -> Iterator[Item]:
+        return (item for item in reversed(list(self._sorted())) if item.sha512_checksum == sha512 and item.status is status)
 
     def wished(self) -> list[Item]:
         return [item for item in self._sorted() if item.wish is not None]

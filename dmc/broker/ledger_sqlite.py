@@ -17,9 +17,12 @@ from dmc.errors import Conflict, DiskFault, DiskFull, DmcError, Locked, Refused,
 from dmc.items import Item, Status
 
 INDEX_FILE = "index.sqlite"
-SCHEMA = 1
+SCHEMA = 2
 REMEMBERED_CHANGES = 20_000
 _LOOK_EVERY_S = 0.1
+_PAGE = 50
+_BEYOND = "\U0010ffff"
+"""Sorts behind every id."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS items (
@@ -29,7 +32,8 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS by_status ON items (status, id);
 CREATE INDEX IF NOT EXISTS by_client ON items (client, id);
 CREATE INDEX IF NOT EXISTS by_key ON items (client, idempotency, id) WHERE idempotency IS NOT NULL;
-CREATE INDEX IF NOT EXISTS by_digest ON items (digest, id);
+DROP INDEX IF EXISTS by_digest;
+CREATE INDEX IF NOT EXISTS by_content ON items (digest, status, id);
 CREATE INDEX IF NOT EXISTS by_wish ON items (id) WHERE wish IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_acknowledged ON items (acknowledged) WHERE acknowledged IS NOT NULL;
 CREATE TABLE IF NOT EXISTS changes (number INTEGER PRIMARY KEY, seq INTEGER NOT NULL, id TEXT NOT NULL, record TEXT);
@@ -93,7 +97,7 @@ class LedgerSqlite:
         return [_item(row[0]) for row in self._rows(sql, *values, limit)]
 
     def find(self, prefix: str, limit: int = 2) -> list[str]:
-        rows = self._rows("SELECT id FROM items WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", prefix, prefix + "\U0010ffff", limit)
+        rows = self._rows("SELECT id FROM items WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", prefix, prefix + _BEYOND, limit)
         return [row[0] for row in rows]
 
     def counts(self) -> dict[Status, int]:
@@ -108,8 +112,12 @@ class LedgerSqlite:
         rows = self._rows(sql, client_id, idempotency_key)
         return _item(rows[0][0]) if rows else None
 
-    def with_content(self, sha512: str) -> Iterator[Item]:
-        return (_item(row[0]) for row in self._rows("SELECT record FROM items WHERE digest = ? ORDER BY id DESC", sha512))
+    def with_content(self, sha512: str, status: Status) -> Iterator[Item]:
+        sql = "SELECT id, record FROM items WHERE digest = ? AND status = ? AND id < ? ORDER BY id DESC LIMIT ?"
+        before, page = _BEYOND, 1
+        while rows := self._rows(sql, sha512, status.value, before, page):
+            yield from (_item(record) for _, record in rows)
+            before, page = rows[-1][0], _PAGE
 
     def wished(self) -> list[Item]:
         return [_item(row[0]) for row in self._rows("SELECT record FROM items WHERE wish IS NOT NULL ORDER BY id")]

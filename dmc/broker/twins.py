@@ -6,6 +6,7 @@ item keeps its own record, folder and fate, and the bytes live for as long as an
 """
 
 import json
+from itertools import islice
 
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
@@ -14,6 +15,9 @@ from dmc.jobs import Report
 from dmc.log import Log
 
 _LOG = Log("broker")
+
+MOST_LOOKED_AT = 50
+"""Items of equal bytes that are looked at for a twin, the newest first. One that is missed is converted once more, no worse."""
 
 
 def content_of(item: Item) -> int:
@@ -40,8 +44,9 @@ class Twins:
         None if there is no such twin, or its bytes cannot be shared here: then the item is converted. A twin that failed is not
         asked: what failed once may succeed now.
         """
-        for twin in self._ledger.with_content(item.sha512_checksum):
-            if twin.status is not Status.FINISHED_SUCCESSFUL or twin.wish is Wish.DELETE or twin.outcome is None:
+        finished = self._ledger.with_content(item.sha512_checksum, Status.FINISHED_SUCCESSFUL)
+        for twin in islice(finished, MOST_LOOKED_AT):
+            if twin.wish is Wish.DELETE or twin.outcome is None:
                 continue
             if are_twins(item, twin) and self._is_whole(twin) and self._share(twin, item):
                 return Report(

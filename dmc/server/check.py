@@ -10,15 +10,13 @@ from pydantic import ValidationError
 
 from dmc.broker.ledger import Ledger
 from dmc.errors import BadRequest
-from dmc.items import Item, Wish
+from dmc.items import Item, Status, Wish
 from dmc.protocol import CHECK, CHECK_LIMIT, UPLOADS, CheckAnswer, CheckEntry, CheckReply, CheckRequest
 from dmc.server.auth import caller_of
 from dmc.server.offload import Offload
 from dmc.server.open_uploads import OpenUploads
 from dmc.server.replies import json_reply
 from dmc.server.views import Views
-
-PAGE = 1000
 
 
 class Check:
@@ -43,18 +41,25 @@ class Check:
         return json_reply(CheckReply(files=[self._answer(entry, found, client_id) for entry in asked.files]))
 
     def _find(self, wanted: tuple[CheckEntry, ...] | list[CheckEntry], client_id: str) -> dict[str, CheckAnswer]:
-        """The newest item of the client for each wanted key; one walk over the client's items."""
-        keys = {_key(entry.sha512, entry.file_size, entry.conversion_type, entry.options) for entry in wanted}
+        """The newest item of the client for each wanted key. Costs by what is asked, not by what the client has."""
         found: dict[str, Item] = {}
-        after = ""
-        while page := self._ledger.select(None, client_id, after, PAGE):
-            for item in page:
-                key = _key(item.sha512_checksum, item.file_size, item.conversion_type, item.options)
-                if key in keys and item.wish is not Wish.DELETE:
-                    found[key] = item
-            after = page[-1].item_id
+        for entry in wanted:
+            key = _key(entry.sha512, entry.file_size, entry.conversion_type, entry.options)
+            if key not in found and (item := self._newest(entry.sha512, key, client_id)) is not None:
+                found[key] = item
         views = self._views.many(found.values())
         return {key: CheckAnswer(state="have", item=view) for key, view in zip(found, views, strict=True)}
+
+    def _newest(self, sha512: str, key: str, client_id: str) -> Item | None:
+        """The client's newest item of this key that is not being deleted."""
+        newest: Item | None = None
+        for status in Status:
+            for item in self._ledger.with_content(sha512, status):
+                mine = item.client_id == client_id and item.wish is not Wish.DELETE
+                if mine and _key(item.sha512_checksum, item.file_size, item.conversion_type, item.options) == key:
+                    newest = item if newest is None or item.item_id > newest.item_id else newest
+                    break
+        return newest
 
     def _answer(self, entry: CheckEntry, found: dict[str, CheckAnswer], client_id: str) -> CheckAnswer:
         key = _key(entry.sha512, entry.file_size, entry.conversion_type, entry.options)

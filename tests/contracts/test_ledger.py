@@ -179,15 +179,27 @@ def test_items_are_found_by_their_content_the_newest_first(ledger):
     digest = "0123456789abcdef" * 8
     first = put(ledger, sha512_checksum=digest)
     put(ledger, sha512_checksum=digest[:64] + "0" * 64)
-    assert list(ledger.with_content(digest)) == [first]
+    assert list(ledger.with_content(digest, Status.TO_DO)) == [first]
     second = put(ledger, sha512_checksum=digest, client_id="desk", options={"sha512_checksum": "0" * 128})
-    assert list(ledger.with_content(digest)) == [second, first]
+    assert list(ledger.with_content(digest, Status.TO_DO)) == [second, first]
     ended = first.changed(status=Status.FINISHED_WITH_ERRORS)
     ledger.change([Put(ended, 1)])
-    assert list(ledger.with_content(digest)) == [second, ended]
+    assert list(ledger.with_content(digest, Status.TO_DO)) == [second]
+    assert list(ledger.with_content(digest, Status.FINISHED_WITH_ERRORS)) == [ended]
     ledger.change([Delete(first.item_id, 2)])
-    assert list(ledger.with_content(digest)) == [second]
-    assert list(ledger.with_content("f" * 128)) == []
+    assert list(ledger.with_content(digest, Status.FINISHED_WITH_ERRORS)) == []
+    assert list(ledger.with_content("f" * 128, Status.TO_DO)) == []
+
+
+def test_many_items_of_one_content_are_told_page_by_page(ledger):
+    digest = "0123456789abcdef" * 8
+    items = [an_item(IDS.next(), sha512_checksum=digest) for _ in range(130)]
+    ledger.change([Put(item, 0) for item in items])
+    assert list(ledger.with_content(digest, Status.TO_DO)) == items[::-1]
+    told = ledger.with_content(digest, Status.TO_DO)
+    assert next(told) == items[-1]
+    ledger.change([Put(items[-2].changed(status=Status.IN_PROGRESS), 1)])
+    assert items[-3] in list(told)
 
 
 def test_wishes_and_old_acknowledgements_are_found(ledger):
