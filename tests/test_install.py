@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = ["install/try", "install/test", "install/setup.sh", "install/lock", ".ci/run"]
+SCRIPTS = [
+    "install/try",
+    "install/test",
+    "install/setup.sh",
+    "install/lock",
+    "install/server",
+    "install/client",
+    "install/uninstall",
+    ".ci/run",
+]
 
 
 @pytest.fixture
