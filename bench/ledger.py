@@ -195,6 +195,12 @@ class NotedJobs:
     def cancel(self, item_id: str) -> None:
         """Nothing runs."""
 
+    def freeze(self) -> None:
+        pass
+
+    def thaw(self) -> None:
+        pass
+
     def free_slots(self) -> int:
         return 1 - len(self.jobs)
 

@@ -4,7 +4,8 @@ Its own small server instead of multiprocessing's: that one runs the caller's ma
 and lives on (as do its children) when the broker is killed. This one kills and reaps all it forked, with their own children,
 as soon as the other end of the control socket is gone; and if it is itself killed, the kernel kills its children.
 
-Requests and answers are packets of JSON: `{"fork": n}` with the worker's end of the channel attached, `{"kill": n}`;
+Requests and answers are packets of JSON: `{"fork": n}` with the worker's end of the channel attached, `{"kill": n}`, `{"freeze": n}`,
+`{"thaw": n}`;
 `{"born": n, "pid": pid}`, `{"died": n, "code": exit code, or minus the signal}`.
 """
 
@@ -23,6 +24,7 @@ from dmc.convert import sandbox, worker
 from dmc.convert.launch import PACKET
 
 _PR_SET_CHILD_SUBREAPER = 36
+_SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "thaw": signal.SIGCONT}
 
 
 def main(control_fd: int, entry: str) -> None:
@@ -70,8 +72,11 @@ class _ForkServer:
         if "fork" in asked:
             self._fork(asked["fork"], fds[0])
         else:
-            for pid in [pid for pid, number in self._numbers.items() if number == asked["kill"]]:
-                os.kill(pid, signal.SIGKILL)  # not reaped yet, so the pid is still this child's
+            (what, wanted), *_ = asked.items()
+            for pid in [pid for pid, number in self._numbers.items() if number == wanted]:
+                os.kill(pid, _SIGNALS[what])  # not reaped yet, so the pid is still this child's
+                if what != "kill":  # what it started dies when it is buried
+                    _signal_group(pid, _SIGNALS[what])
         return True
 
     def _fork(self, number: int, channel: int) -> None:
@@ -109,7 +114,7 @@ class _ForkServer:
     def _bury(self, pid: int) -> None:
         number = self._numbers.pop(pid, None)
         if number is not None:
-            _kill_group(pid)
+            _signal_group(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         while strays := _children() - self._numbers.keys():
             for stray in strays:
@@ -143,10 +148,10 @@ def _drain(fd: int) -> None:
         pass  # empty, as wanted
 
 
-def _kill_group(pid: int) -> None:
-    """Kill what else lives in the process group of a dead child (which is its leader once it has come that far)."""
+def _signal_group(pid: int, what: signal.Signals) -> None:
+    """Signal all in the process group of a child (which is its leader once it has come that far)."""
     try:
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(pid, what)
     except (ProcessLookupError, PermissionError):
         pass  # no such group, or only the dead one is left in it
 

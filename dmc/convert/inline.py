@@ -24,6 +24,7 @@ class InlineExecutor:
         self._slots = slots
         self._said: list[Progress | Report] = []
         self._open = True
+        self._frozen = False
 
     def submit(self, job: Job) -> None:
         """Do a job; raises Busy when no slot is free."""
@@ -45,8 +46,15 @@ class InlineExecutor:
     def cancel(self, item_id: str) -> None:
         """Nothing to kill: a job that was submitted is already done."""
 
+    def freeze(self) -> None:
+        """Begin nothing; nothing runs outside `submit`."""
+        self._frozen = True
+
+    def thaw(self) -> None:
+        self._frozen = False
+
     def free_slots(self) -> int:
-        return max(0, self._slots - sum(isinstance(said, Report) for said in self._said))
+        return 0 if self._frozen else max(0, self._slots - sum(isinstance(said, Report) for said in self._said))
 
     def wait(self, timeout_s: float) -> None:
         """Returns at once: nothing happens outside `submit`."""

@@ -60,6 +60,14 @@ class Launcher(Protocol):
         """Kill worker `number` with all it started; nothing happens if it is dead already."""
         ...
 
+    def freeze(self, number: int) -> None:
+        """Stop worker `number` with all it started, where it is; nothing happens if it is dead."""
+        ...
+
+    def thaw(self, number: int) -> None:
+        """Let worker `number` go on."""
+        ...
+
     def give_up(self) -> None:
         """End everything by force: a kill went unheeded."""
         ...
@@ -103,10 +111,19 @@ class ForkServer:
         self._orphaned.append(Died(number, None))
 
     def kill(self, number: int) -> None:
+        self._ask("kill", number)
+
+    def freeze(self, number: int) -> None:
+        self._ask("freeze", number)
+
+    def thaw(self, number: int) -> None:
+        self._ask("thaw", number)
+
+    def _ask(self, what: str, number: int) -> None:
         if self._control is None or number not in self._living:
             return
         try:
-            _send_kill(self._control, number)
+            _send(self._control, what, number)
         except (BrokenPipeError, ConnectionResetError):
             self._bury_server()
 
@@ -181,14 +198,23 @@ class FreshProcess:
         """Nothing needs to be ready."""
 
     def launch(self, number: int, channel: int) -> None:
-        process = _python(_FRESH_WORKER.format(path=_search_path(), fd=channel), channel)
+        process = _python(_FRESH_WORKER.format(path=_search_path(), fd=channel), channel, own_session=False)
         self._living[number] = process
         self._born.append(Born(number, process.pid))
 
     def kill(self, number: int) -> None:
+        self._signal(number, signal.SIGKILL)
+
+    def freeze(self, number: int) -> None:
+        self._signal(number, signal.SIGSTOP)
+
+    def thaw(self, number: int) -> None:
+        self._signal(number, signal.SIGCONT)
+
+    def _signal(self, number: int, what: signal.Signals) -> None:
         process = self._living.get(number)
         if process is not None and process.poll() is None:
-            _kill_group(process)
+            _signal_group(process, what)
 
     def give_up(self) -> None:
         """Nothing stands between us and the workers that could be stuck."""
@@ -200,7 +226,7 @@ class FreshProcess:
             code = process.poll()
             if code is not None:
                 del self._living[number]
-                _kill_group(process)
+                _signal_group(process, signal.SIGKILL)
                 found.append(Died(number, code))
         return found
 
@@ -210,7 +236,7 @@ class FreshProcess:
     def close(self) -> None:
         for process in self._living.values():
             if process.poll() is None:
-                _kill_group(process)
+                _signal_group(process, signal.SIGKILL)
             process.wait()
         self._living.clear()
 
@@ -228,15 +254,26 @@ def _send_fork(control: socket.socket, number: int, channel: int) -> None:
     control.sendmsg([json.dumps({"fork": number}).encode("ascii")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
 
-def _send_kill(control: socket.socket, number: int) -> None:
-    """Ask the server at the other end of `control` to kill worker `number`; nothing happens if it is dead already."""
-    control.send(json.dumps({"kill": number}).encode("ascii"))
+def _send(control: socket.socket, what: str, number: int) -> None:
+    """Ask the server at the other end of `control` to kill, freeze or thaw worker `number`; nothing happens if it is dead already."""
+    control.send(json.dumps({what: number}).encode("ascii"))
 
 
-def _python(code: str, fd: int) -> subprocess.Popen[bytes]:
-    """A Python that runs `code` with descriptor `fd` open and nothing else of ours; Ctrl-C in the terminal does not reach it."""
+def _python(code: str, fd: int, *, own_session: bool = True) -> subprocess.Popen[bytes]:
+    """A Python that runs `code` with descriptor `fd` open and nothing else of ours; Ctrl-C in the terminal does not reach it.
+
+    Without a session of its own it gets a process group in ours: if we die while it is stopped, the kernel wakes that group, by SIGHUP
+    and SIGCONT, so it never stays stopped as an orphan (POSIX, _Exit: "newly-orphaned process group").
+    """
+    group = None if own_session else 0
+    command = [sys.executable, "-P", "-c", code]
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-c", code], pass_fds=(fd,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        command,
+        pass_fds=(fd,),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=own_session,
+        process_group=group,
     )
 
 
@@ -245,9 +282,9 @@ def _search_path() -> list[str]:
     return [os.path.abspath(entry) for entry in sys.path]
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a worker, if it lives, and what it left in its process group."""
+def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> None:
+    """Send a signal to a worker, if it lives, and to what it left in its process group."""
     try:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, what)
     except (ProcessLookupError, PermissionError):
         pass  # nobody is left in it, or only the dead

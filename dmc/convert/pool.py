@@ -8,7 +8,6 @@ Never blocks but in `wait` and `close`, never reads media, never trusts a worker
 import select
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from dmc.clock import Clock, rfc3339
 from dmc.conversions import CONVERSION_TYPES, ConversionType, built_in
@@ -16,6 +15,7 @@ from dmc.convert import sandbox
 from dmc.convert.conversation import Conversation, death_of, doubt, report_of
 from dmc.convert.launch import ENGINE, Born, Died, FreshProcess, Launcher, Method, launcher
 from dmc.convert.limits import Limits, share_of_cores
+from dmc.convert.runs import Run, WorkerInfo
 from dmc.convert.wire import LINE_LIMIT, Order, Rubbish, SandboxMode, Walls, encode
 from dmc.errors import BadSettings, Busy, UsageFault
 from dmc.jobs import Job, Progress, Report
@@ -27,34 +27,6 @@ _UNHEEDED_S = 10.0
 
 _LINGER_S = 1.0
 """How long a worker may take to end after its report or its hanging up, and its channel to close after its death."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """One running worker, for the thread index; `pid` is None until the process is there."""
-
-    pid: int | None
-    item_id: str
-    attempt: int
-    started_at: str
-    progress: Progress | None
-
-
-@dataclass(slots=True)
-class _Run:
-    """One job from submit to report. `verdict` is a report that was decided here, against what the worker may say."""
-
-    talk: Conversation
-    channel: socket.socket
-    started_at: str
-    pid: int | None = None
-    progress: Progress | None = None
-    verdict: Report | None = None
-    verdict_at: float = 0.0
-    died: Died | None = None
-    died_at: float = 0.0
-    at_end: bool = False
-    ended_at: float = 0.0
 
 
 class WorkerPool:
@@ -88,13 +60,14 @@ class WorkerPool:
         self._entry = entry
         self._types = types
         self._launcher: Launcher = warming or launcher(entry, method)
-        self._runs: dict[int, _Run] = {}
+        self._runs: dict[int, Run] = {}
         self._last_number = 0
         self._walls: Walls | None = None
         self._bell, self._bell_rope = socket.socketpair()
         self._bell.setblocking(False)
         self._bell_rope.setblocking(False)
         self._open = True
+        self._frozen = False
         self._log = Log("convert")
 
     def start(self) -> None:
@@ -123,7 +96,7 @@ class WorkerPool:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._last_number += 1
-        run = _Run(Conversation(job, self._clock.monotonic()), ours, rfc3339(self._clock.now()))
+        run = Run(Conversation(job, self._clock.monotonic()), ours, rfc3339(self._clock.now()))
         self._runs[self._last_number] = run
         with theirs:
             if self._give_order(run):
@@ -132,7 +105,7 @@ class WorkerPool:
                 self._condemn(self._last_number, run, "OrderTooLarge", "the job is too large to be given to a worker.")
                 run.died = Died(self._last_number, None)
 
-    def _give_order(self, run: _Run) -> bool:
+    def _give_order(self, run: Run) -> bool:
         threads = self._limits.encoder_threads or share_of_cores(len(self._runs))
         order = Order(
             job=run.talk.job,
@@ -157,6 +130,7 @@ class WorkerPool:
         now = self._clock.monotonic()
         for number, run in list(self._runs.items()):
             said.extend(self._listen(number, run, now))
+            self._hold_still(number, run)
             self._watch(number, run, now)
             if self._is_over(run, now):
                 said.append(self._end(number, run))
@@ -172,12 +146,31 @@ class WorkerPool:
                 run.verdict_at = self._clock.monotonic()
             self._launcher.kill(number)
 
+    def freeze(self) -> None:
+        """Stop every worker where it is; one that is just beginning, as soon as its walls stand."""
+        self._frozen = True
+        for number, run in self._runs.items():
+            self._hold_still(number, run)
+
+    def thaw(self) -> None:
+        """Let the workers go on."""
+        self._frozen = False
+        for number, run in self._runs.items():
+            if run.frozen_at is not None:
+                run.thaw(self._clock.monotonic())
+                self._launcher.thaw(number)
+
+    def _hold_still(self, number: int, run: Run) -> None:
+        if self._frozen and run.may_be_frozen:
+            run.frozen_at = self._clock.monotonic()
+            self._launcher.freeze(number)
+
     def free_slots(self) -> int:
-        return max(0, self._slots - len(self._runs))
+        return 0 if self._frozen else max(0, self._slots - len(self._runs))
 
     def workers(self) -> list[WorkerInfo]:
         """What runs now, oldest first."""
-        return [WorkerInfo(r.pid, r.talk.job.item_id, r.talk.job.attempt, r.started_at, r.progress) for r in self._runs.values()]
+        return [run.info() for run in self._runs.values()]
 
     def walls(self) -> Walls:
         """Which walls the latest worker said it has built; before any has: which ones this machine can build."""
@@ -194,7 +187,8 @@ class WorkerPool:
                 timeout_s = min(timeout_s, 0.01)  # dead, and about to be reaped
             if not run.at_end:
                 watched.register(run.channel.fileno(), select.POLLIN)
-            timeout_s = min(timeout_s, max(0.0, run.talk.heard_at + self._stall_s - now))
+            if run.frozen_at is None:
+                timeout_s = min(timeout_s, max(0.0, run.talk.heard_at + self._stall_s - now))
         watched.poll(max(0.0, timeout_s) * 1000.0)
 
     def wake(self) -> None:
@@ -225,7 +219,7 @@ class WorkerPool:
         elif run is not None and isinstance(event, Died) and run.died is None:
             run.died, run.died_at = event, self._clock.monotonic()
 
-    def _listen(self, number: int, run: _Run, now: float) -> list[Progress]:
+    def _listen(self, number: int, run: Run, now: float) -> list[Progress]:
         """Read what there is, but not more than a busy worker could say: a flood must not hold up the others."""
         told: list[Progress] = []
         budget = _READ_AT_ONCE
@@ -248,10 +242,10 @@ class WorkerPool:
                 run.talk.report = None
                 self._condemn(number, run, "BadReport", f"the worker broke the rules: {rubbish}.")
         if told:
-            run.progress = told[-1].model_copy(update={"worker_pid": run.pid or told[-1].worker_pid})
+            run.progress = run.told(told[-1], now)
         return [run.progress] if told and run.progress is not None else []
 
-    def _watch(self, number: int, run: _Run, now: float) -> None:
+    def _watch(self, number: int, run: Run, now: float) -> None:
         """Kill what hangs: silent for too long, or lingering after its report or after it hung up."""
         if run.died is not None:
             return
@@ -265,19 +259,19 @@ class WorkerPool:
                 self._launcher.give_up()
         elif run.at_end and now - run.ended_at > _LINGER_S:
             self._condemn(number, run, "WorkerDied", "the worker hung up without a report and was ended.")
-        elif now - run.talk.heard_at > self._stall_s:
+        elif run.frozen_at is None and now - run.talk.heard_at > self._stall_s:
             message = f"the worker said nothing for {self._stall_s:.0f} s and was ended."
             self._condemn(number, run, "Stalled", message, "Try again; if it stalls each time, the file may be built to do that.")
 
-    def _condemn(self, number: int, run: _Run, code: str, message: str, hint: str = "The item's log may say more.") -> None:
+    def _condemn(self, number: int, run: Run, code: str, message: str, hint: str = "The item's log may say more.") -> None:
         run.verdict = report_of(run.talk.job, "crashed", code, message, hint)
         run.verdict_at = self._clock.monotonic()
         self._launcher.kill(number)
 
-    def _is_over(self, run: _Run, now: float) -> bool:
+    def _is_over(self, run: Run, now: float) -> bool:
         return run.died is not None and (run.at_end or now - run.died_at > _LINGER_S)
 
-    def _end(self, number: int, run: _Run) -> Report:
+    def _end(self, number: int, run: Run) -> Report:
         del self._runs[number]
         run.channel.close()
         self._walls = run.talk.walls or self._walls

@@ -50,6 +50,7 @@ class Workers:
     said: list[Progress | Report] = field(default_factory=list)
     submitted: list[Job] = field(default_factory=list)
     is_open: bool = True
+    is_frozen: bool = False
 
     def submit(self, job: Job) -> None:
         if not self.free_slots():
@@ -65,8 +66,14 @@ class Workers:
         if item_id in self.jobs:
             self.end(item_id, "cancelled", errors=(ErrorNote(code="cancelled", message="cancelled on request."),))
 
+    def freeze(self) -> None:
+        self.is_frozen = True
+
+    def thaw(self) -> None:
+        self.is_frozen = False
+
     def free_slots(self) -> int:
-        return self.slots - len(self.jobs)
+        return 0 if self.is_frozen else self.slots - len(self.jobs)
 
     def close(self) -> None:
         self.is_open = False

@@ -18,7 +18,19 @@ from dmc.convert.pool import WorkerPool
 from dmc.errors import Busy
 from dmc.jobs import Progress, Report
 from tests.convert import engines
-from tests.convert.rooms import Playing, a_job, a_pool, is_alive, progresses, reports, until_report
+from tests.convert.rooms import (
+    HurriedClock,
+    Playing,
+    a_job,
+    a_pool,
+    is_alive,
+    is_stopped,
+    processor_ticks,
+    progresses,
+    reports,
+    until,
+    until_report,
+)
 
 Opens = Callable[..., AbstractContextManager[Any]]
 
@@ -264,3 +276,81 @@ def test_names_that_are_no_text_pass(executor: Opens, tmp_path: Path) -> None:
         runs.submit(a_job(tmp_path, original=odd))
         report: Report = until_report(runs)
         assert report.result is not None and report.result.file_size == 3, report
+
+
+def test_while_frozen_nothing_begins(executor: Opens, tmp_path: Path) -> None:
+    with executor("copies") as runs:
+        runs.freeze()
+        runs.freeze()
+        assert runs.free_slots() == 0
+        with pytest.raises(Busy):
+            runs.submit(a_job(tmp_path, "one"))
+        runs.thaw()
+        runs.thaw()
+        assert runs.free_slots() == 2
+        runs.submit(a_job(tmp_path, "two"))
+        assert until_report(runs).item_id == "two"
+
+
+def test_frozen_jobs_use_no_processor_and_then_go_on(processes: Opens, tmp_path: Path) -> None:
+    with processes("works_hard_for_a_while") as runs:
+        job = a_job(tmp_path)
+        runs.submit(job)
+        (pid,) = {said.worker_pid for said in progresses(runs, 1)}
+        until(lambda: processor_ticks(pid) > 20, runs)
+        runs.freeze()
+        until(lambda: is_stopped(pid), runs)
+        used = processor_ticks(pid)
+        until(_some_looks(100), runs)
+        assert processor_ticks(pid) == used
+        runs.thaw()
+        until(lambda: processor_ticks(pid) > used + 20, runs)
+        (Path(job.out_dir) / "enough").touch()
+        assert until_report(runs).kind == "converted"
+
+
+def test_a_job_that_is_just_beginning_is_frozen_too(processes: Opens, tmp_path: Path) -> None:
+    with processes("sleeps_for_ever") as runs:
+        runs.submit(a_job(tmp_path))
+        runs.freeze()
+        until(lambda: any(worker.pid and is_stopped(worker.pid) for worker in runs.workers()), runs)
+        (worker,) = runs.workers()
+        runs.thaw()
+        until(lambda: not is_stopped(worker.pid), runs)
+
+
+def test_frozen_time_is_no_silence(processes: Opens, tmp_path: Path) -> None:
+    clock = HurriedClock()
+    with processes("works_hard_for_a_while", clock=clock) as runs:
+        job = a_job(tmp_path)
+        runs.submit(job)
+        (pid,) = {said.worker_pid for said in progresses(runs, 1)}
+        runs.freeze()
+        until(lambda: is_stopped(pid), runs)
+        clock.ahead = 3600.0
+        until(_some_looks(3), runs)
+        runs.thaw()
+        (Path(job.out_dir) / "enough").touch()
+        assert until_report(runs).kind == "converted"
+
+
+def test_a_frozen_job_is_cancelled_and_closed_like_any_other(processes: Opens, tmp_path: Path) -> None:
+    with processes("works_hard_for_a_while", slots=2) as runs:
+        runs.submit(a_job(tmp_path, "one"))
+        runs.submit(a_job(tmp_path, "two"))
+        pids: dict[str, int] = {}
+        while len(pids) < 2:
+            pids |= {said.item_id: said.worker_pid for said in progresses(runs, 1)}
+        runs.freeze()
+        until(lambda: all(is_stopped(pid) for pid in pids.values()), runs)
+        runs.cancel("one")
+        assert (until_report(runs).item_id, is_alive(pids["one"])) == ("one", False)
+        assert is_stopped(pids["two"])
+        runs.close()
+        assert not is_alive(pids["two"])
+
+
+def _some_looks(count: int) -> Callable[[], bool]:
+    """False so many times, then True: half a second of looking on, at 5 ms each."""
+    left = iter(range(count))
+    return lambda: next(left, None) is None

@@ -9,6 +9,7 @@ import pickle
 import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -226,6 +227,20 @@ def opens_everything(job: Job, limits: Limits, tell: OnProgress) -> Report:
 def burns_processor_time(job: Job, limits: Limits, tell: OnProgress) -> Report:
     while True:
         pass
+
+
+def works_hard_for_a_while(job: Job, limits: Limits, tell: OnProgress) -> Report:
+    """Two threads that use up processor time, until its report is asked for: the file `enough` in out/."""
+    over = threading.Event()
+    helper = threading.Thread(target=lambda: [None for _ in iter(over.is_set, True)])
+    helper.start()
+    tell(0.1, None, None)
+    while not Path(job.out_dir, "enough").exists():
+        tell(0.2, 2.0, 10.0)
+    Path(job.out_dir, "enough").unlink()
+    over.set()
+    helper.join()
+    return copies(job, limits, tell)
 
 
 def stops_its_maker(job: Job, limits: Limits, tell: OnProgress) -> Report:

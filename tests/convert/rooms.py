@@ -2,12 +2,12 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from dmc.clock import SystemClock
+from dmc.clock import Clock, SystemClock
 from dmc.convert.limits import Limits
 from dmc.convert.pool import WorkerPool
 from dmc.jobs import Job, Progress, Report
@@ -40,15 +40,29 @@ def a_job(folder: Path, item_id: str = "item-1", content: bytes = b"the original
 
 @contextmanager
 def a_pool(
-    engine: str, slots: int = 2, limits: Limits | None = None, module: str = "tests.convert.engines", **settings: Any
+    engine: str,
+    slots: int = 2,
+    limits: Limits | None = None,
+    module: str = "tests.convert.engines",
+    clock: Clock | None = None,
+    **settings: Any,
 ) -> Iterator[WorkerPool]:
     """A started pool whose workers run `engine` of `module`."""
-    pool = WorkerPool(slots, limits or Limits(), SystemClock(), entry=f"{module}:{engine}", **settings)
+    pool = WorkerPool(slots, limits or Limits(), clock or SystemClock(), entry=f"{module}:{engine}", **settings)
     pool.start()
     try:
         yield pool
     finally:
         pool.close()
+
+
+class HurriedClock(SystemClock):
+    """The machine's clock, `ahead` by so many seconds."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
 
 
 class Playing:
@@ -107,3 +121,27 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process stands still."""
+    return _stat(pid)[0] == "T"
+
+
+def processor_ticks(pid: int) -> int:
+    """What a process and all its threads have used of the processor, in hundredths of a second."""
+    return int(_stat(pid)[11]) + int(_stat(pid)[12])
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def until(what: Callable[[], bool], executor: Runs | None = None) -> None:
+    """Wait for something that other processes do, polling `executor`, which must not report an end meanwhile."""
+    end = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < end, "it does not happen"
+        if executor is not None:
+            assert not [said for said in executor.poll() if isinstance(said, Report)]
+        time.sleep(0.005)

@@ -23,12 +23,15 @@ from tests.convert.rooms import a_job, a_pool, is_alive, progresses, reports, un
 
 _HOUSEHOLD = """
 import pathlib, sys, time
-from tests.convert.rooms import a_job, a_pool, progresses
+from tests.convert.rooms import a_job, a_pool, is_stopped, progresses, until
 with open({marker!r}, "a") as marker: marker.write("main ran\\n")
 with a_pool("sleeps_for_ever", method={method!r}) as pool:
     for name in ("one", "two"):
         pool.submit(a_job(pathlib.Path({folder!r}), name))
     pids = [said.worker_pid for said in progresses(pool, 2)]
+    if {frozen!r}:
+        pool.freeze()
+        until(lambda: all(is_stopped(pid) for pid in pids), pool)
     server = getattr(pool._launcher, "_process", None)
     print(*pids, *([server.pid] if server else []), flush=True)
     while True:
@@ -44,22 +47,32 @@ def _until(what: Callable[[], bool], patience_s: float = 10.0) -> bool:
     return what()
 
 
-def _household(tmp_path: Path, method: str) -> tuple[subprocess.Popen[str], list[int]]:
+def _household(tmp_path: Path, method: str, *, frozen: bool = False) -> tuple[subprocess.Popen[str], list[int]]:
     """Another Python that owns a pool with two workers at work; gives the pids of all it started."""
     script = tmp_path / "household.py"
-    script.write_text(_HOUSEHOLD.format(marker=str(tmp_path / "marker"), folder=str(tmp_path), method=method))
+    script.write_text(_HOUSEHOLD.format(marker=str(tmp_path / "marker"), folder=str(tmp_path), method=method, frozen=frozen))
     env = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PATH": os.defpath}
     owner = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=env, start_new_session=True)
     assert owner.stdout is not None
     return owner, [int(pid) for pid in owner.stdout.readline().split()]
 
 
+@pytest.mark.parametrize("frozen", [False, True], ids=["at work", "frozen"])
 @pytest.mark.parametrize("method", ["fork-server", "fresh-process"])
-def test_workers_die_with_a_killed_owner(tmp_path: Path, method: str) -> None:
-    owner, pids = _household(tmp_path, method)
+def test_workers_die_with_a_killed_owner(tmp_path: Path, method: str, frozen: bool) -> None:
+    owner, pids = _household(tmp_path, method, frozen=frozen)
     with owner:
         assert len(pids) == (3 if method == "fork-server" else 2)
         assert all(is_alive(pid) for pid in pids)
+        owner.kill()
+        owner.wait()
+        assert _until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def test_frozen_workers_die_when_owner_and_fork_server_are_killed_together(tmp_path: Path) -> None:
+    owner, pids = _household(tmp_path, "fork-server", frozen=True)
+    with owner:
+        os.kill(pids[-1], signal.SIGKILL)
         owner.kill()
         owner.wait()
         assert _until(lambda: not any(is_alive(pid) for pid in pids))

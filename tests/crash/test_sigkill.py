@@ -60,6 +60,12 @@ class Copier:
         return reports
     def cancel(self, item_id):
         pass
+    def freeze(self):
+        pass
+
+    def thaw(self):
+        pass
+
     def free_slots(self):
         return 1 - len(self.reports)
     def close(self):
