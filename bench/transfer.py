@@ -76,11 +76,11 @@ def curl(*arguments: str) -> float:
 class Dmc:
     """A server without a broker, so that nothing is converted beside the measurement."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *options: str) -> None:
         self.port = free_port()
         self.home = home
         (home / "server.toml").write_text(f"listen_on_port = {self.port}\nbroker = 'separate'\n[limits]\ndisk_floor = 0\n")
-        command = [*PYTHON, "-m", "dmc", "server", "token", "create", "bench"]
+        command = [*PYTHON, "-m", "dmc", "server", "token", "create", "bench", *options]
         made = subprocess.run(command, env=os.environ | {"DMC_HOME": str(home)}, check=True, capture_output=True, text=True)
         self.token = ["-H", f"Authorization: Bearer {made.stdout.strip()}"]
         self.url = f"http://127.0.0.1:{self.port}"

@@ -106,11 +106,12 @@ class ItemView(BaseModel):
 
 
 class ItemPage(BaseModel):
-    """Items in order of creation; `cursor` is set when there are more."""
+    """Items, the newest first; `cursor` is set when there are more. `total` is how many there are on all pages together."""
 
     model_config = _READ
     items: list[ItemView]
     cursor: str | None = None
+    total: int | None = None
 
 
 class Identity(BaseModel):

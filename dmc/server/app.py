@@ -33,6 +33,7 @@ from dmc.server.middleware import Traffic, add_headers, outermost
 from dmc.server.offload import Offload
 from dmc.server.oneshot import OneShot
 from dmc.server.open_uploads import OpenUploads
+from dmc.server.overview import Overview
 from dmc.server.page import Page
 from dmc.server.parts import Parts
 from dmc.server.policy import MIB
@@ -80,7 +81,8 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._chores: set[asyncio.Task[None]] = set()
         views = Views(ledger, threads)
-        self._feed = Feed(ledger=ledger, threads=threads, views=views, offload=offload)
+        overview = Overview(ledger)
+        self._feed = Feed(ledger=ledger, overview=overview, threads=threads, views=views, offload=offload)
         self.uploads = OpenUploads(
             ledger=ledger, storage=storage, admissions=admissions, clock=clock, disk=disk, offload=offload, limits=limits
         )
@@ -93,7 +95,7 @@ class Server:
             self._auth,
             Uploads(uploads=self.uploads, lookup=lookup, parts=parts, concatenation=concatenation, limits=limits),
             OneShot(uploads=self.uploads, views=views, offload=offload, limits=limits, room=self._check_room),
-            Items(ledger=ledger, views=views, clock=clock, offload=offload),
+            Items(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload),
             self._downloads,
             Check(ledger=ledger, uploads=self.uploads, views=views, offload=offload),
             Events(self._feed, still_known=self._auth.still_known),

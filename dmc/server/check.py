@@ -38,13 +38,17 @@ class Check:
             raise BadRequest(f"the question does not fit: {problem.errors()[0]['msg']}.", f"Ask for at most {CHECK_LIMIT} files.") from None
         client_id = caller_of(request).client_id
         found = await self._offload.quick(self._find, asked.files, client_id)
-        return json_reply(CheckReply(files=[self._answer(entry, found, client_id) for entry in asked.files]))
+        for upload in self._uploads.of_client(client_id):
+            record = upload.record
+            key = _key(record.sha512 or "", record.length or 0, record.conversion_type, record.options)
+            found.setdefault(key, CheckAnswer(state="uploading", url=f"{UPLOADS}/{record.item_id}"))
+        return json_reply(CheckReply(files=[found.get(_key_of(entry), CheckAnswer(state="want")) for entry in asked.files]))
 
-    def _find(self, wanted: tuple[CheckEntry, ...] | list[CheckEntry], client_id: str) -> dict[str, CheckAnswer]:
+    def _find(self, wanted: list[CheckEntry], client_id: str) -> dict[str, CheckAnswer]:
         """The newest item of the client for each wanted key. Costs by what is asked, not by what the client has."""
         found: dict[str, Item] = {}
         for entry in wanted:
-            key = _key(entry.sha512, entry.file_size, entry.conversion_type, entry.options)
+            key = _key_of(entry)
             if key not in found and (item := self._newest(entry.sha512, key, client_id)) is not None:
                 found[key] = item
         views = self._views.many(found.values())
@@ -61,15 +65,9 @@ class Check:
                     break
         return newest
 
-    def _answer(self, entry: CheckEntry, found: dict[str, CheckAnswer], client_id: str) -> CheckAnswer:
-        key = _key(entry.sha512, entry.file_size, entry.conversion_type, entry.options)
-        if key in found:
-            return found[key]
-        for upload in self._uploads.of_client(client_id):
-            record = upload.record
-            if _key(record.sha512 or "", record.length or 0, record.conversion_type, record.options) == key:
-                return CheckAnswer(state="uploading", url=f"{UPLOADS}/{record.item_id}")
-        return CheckAnswer(state="want")
+
+def _key_of(entry: CheckEntry) -> str:
+    return _key(entry.sha512, entry.file_size, entry.conversion_type, entry.options)
 
 
 def _key(sha512: str, size: int, conversion_type: str, options: dict[str, object]) -> str:

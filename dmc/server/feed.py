@@ -14,11 +14,12 @@ from typing import Any
 from dmc.broker.ledger import Change, Ledger
 from dmc.broker.threads import ThreadIndex
 from dmc.errors import DmcError
-from dmc.items import Item, Status
+from dmc.items import Status
 from dmc.jobs import Progress
 from dmc.log import Log
 from dmc.server.auth import Caller
 from dmc.server.offload import Offload
+from dmc.server.overview import Asked, Overview
 from dmc.server.views import Views
 
 RING = 1000
@@ -28,10 +29,10 @@ MOST_BEHIND = 500
 WATCH_S = 0.5
 """One wait for the ledger; also how often progress is looked at, and how long a stop may wait."""
 
-SNAPSHOT_FINISHED = 300
-"""Finished items in a snapshot: the newest ones."""
+LIVE = frozenset({Status.TO_DO, Status.IN_PROGRESS})
+SNAPSHOT_LIVE = 500
+"""Items in a snapshot; what is finished is read page by page."""
 
-SNAPSHOT_LIVE = 1000
 AFTER_FAULT_S = 2.0
 
 log = Log("server")
@@ -45,6 +46,15 @@ class Event:
     kind: str
     client_id: str
     data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found: changes (None: cannot be told), progress, and whose the items are that carry no owner themselves."""
+
+    changes: list[Change] | None
+    owners: dict[str, str]
+    progress: dict[str, Progress]
 
 
 class Subscriber:
@@ -74,8 +84,9 @@ class Subscriber:
 class Feed:
     """Follows ledger and thread index in a thread of its own, and hands events to subscribers on the event loop."""
 
-    def __init__(self, *, ledger: Ledger, threads: ThreadIndex, views: Views, offload: Offload) -> None:
+    def __init__(self, *, ledger: Ledger, overview: Overview, threads: ThreadIndex, views: Views, offload: Offload) -> None:
         self._ledger = ledger
+        self._overview = overview
         self._threads = threads
         self._views = views
         self._offload = offload
@@ -83,7 +94,6 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self._subscribers: set[Subscriber] = set()
         self._ring: deque[Event] = deque(maxlen=RING)
-        self._owners: dict[str, str] = {}
         self._shown: dict[str, Progress] = {}
         self._number = 0
         self._seq = 0
@@ -125,34 +135,19 @@ class Feed:
         self._subscribers.discard(subscriber)
 
     async def snapshot(self, caller: Caller) -> dict[str, Any]:
-        """What the caller's items are now: all that are under way, and the newest finished ones."""
-        items, more = await self._offload.quick(self._select, None if caller.is_admin else caller.client_id)
-        for item in items:
-            self._owners[item.item_id] = item.client_id
-        views = await self._offload.quick(self._views.many, items)
-        return {"items": [view.model_dump(mode="json") for view in views], "more": more}
+        """The caller's items under way, the newest ones, and how many there are of each status; `more`: not all of them are here."""
+        return await self._offload.quick(self._snapshot, None if caller.is_admin else caller.client_id)
+
+    def _snapshot(self, client_id: str | None) -> dict[str, Any]:
+        ids, total = self._overview.ids(Asked(client_id, LIVE), limit=SNAPSHOT_LIVE)
+        items = [item for item_id in ids if (item := self._ledger.get(item_id)) is not None]
+        counts = {status.value: count for status, count in self._overview.counts(client_id).items()}
+        shown = [view.model_dump(mode="json") for view in self._views.many(items)]
+        return {"items": shown, "counts": counts, "more": total > len(ids)}
 
     @property
     def _oldest(self) -> int:
         return self._ring[0].number if self._ring else self._number + 1
-
-    def _select(self, client_id: str | None) -> tuple[list[Item], bool]:
-        working = self._ledger.select(Status.IN_PROGRESS, client_id, limit=SNAPSHOT_LIVE)
-        waiting = self._ledger.select(Status.TO_DO, client_id, limit=SNAPSHOT_LIVE)
-        done, more = [], len(waiting) == SNAPSHOT_LIVE
-        for status in (Status.FINISHED_SUCCESSFUL, Status.FINISHED_WITH_ERRORS):
-            newest, cut = self._newest(status, client_id)
-            done += newest
-            more = more or cut
-        return sorted(working + waiting + done, key=lambda item: item.item_id), more
-
-    def _newest(self, status: Status, client_id: str | None) -> tuple[list[Item], bool]:
-        newest: deque[Item] = deque(maxlen=SNAPSHOT_FINISHED)
-        after, seen = "", 0
-        while page := self._ledger.select(status, client_id, after, 1000):
-            newest.extend(page)
-            after, seen = page[-1].item_id, seen + len(page)
-        return list(newest), seen > SNAPSHOT_FINISHED
 
     # --- Following ---
 
@@ -160,24 +155,29 @@ class Feed:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                changes, progress = await loop.run_in_executor(self._thread, self._look)
-                await self._tell(changes)
-                self._tell_progress(progress)
+                looked = await loop.run_in_executor(self._thread, self._look)
+                await self._tell(looked.changes, looked.owners)
+                self._tell_progress(looked.progress, looked.owners)
             except (DmcError, OSError) as problem:
                 log.warning("the event feed cannot read the ledger", problem=problem)
-                await self._tell(None)
+                await self._tell(None, {})
                 await asyncio.sleep(AFTER_FAULT_S)
 
-    def _look(self) -> tuple[list[Change] | None, dict[str, Progress]]:
+    def _look(self) -> "Look":
         """Wait a little for changes; what there is then. In the feed's own thread."""
-        seen = self._seq
-        if self._ledger.watch(seen, WATCH_S) == seen:
-            return [], self._threads.read() if self._subscribers else {}
-        changes = self._ledger.changes_since(seen)
-        self._seq = changes[-1].seq if changes else self._ledger.seq
-        return changes, self._threads.read() if self._subscribers else {}
+        seen, changes = self._seq, []
+        if self._ledger.watch(seen, WATCH_S) != seen:
+            told = self._ledger.changes_since(seen)
+            self._seq = told[-1].seq if told else self._ledger.seq
+            if told is None:
+                return Look(None, {}, {})
+            changes = told
+        progress = self._threads.read() if self._subscribers else {}
+        named = {change.item_id for change in changes if change.item is None} | progress.keys()
+        owners = {item_id: owner for item_id in named if (owner := self._overview.owner(item_id)) is not None}
+        return Look(changes, owners, progress)
 
-    async def _tell(self, changes: list[Change] | None) -> None:
+    async def _tell(self, changes: list[Change] | None, owners: dict[str, str]) -> None:
         if changes is None:
             # The ledger cannot say what happened since; nobody can be told exactly, so everybody begins anew.
             self._ring.clear()
@@ -190,16 +190,14 @@ class Feed:
         views = iter(await self._offload.quick(self._views.many, [change.item for change in changes if change.item is not None]))
         for change in changes:
             if change.item is None:
-                owner = self._owners.pop(change.item_id, None)
-                if owner is not None:
-                    self._emit("gone", owner, {"item_id": change.item_id})
+                if change.item_id in owners:
+                    self._emit("gone", owners[change.item_id], {"item_id": change.item_id})
                 continue
-            self._owners[change.item_id] = change.item.client_id
             self._emit("item", change.item.client_id, next(views).model_dump(mode="json"))
 
-    def _tell_progress(self, progress: dict[str, Progress]) -> None:
+    def _tell_progress(self, progress: dict[str, Progress], owners: dict[str, str]) -> None:
         for item_id, now in progress.items():
-            owner = self._owners.get(item_id)
+            owner = owners.get(item_id)
             if owner is not None and self._shown.get(item_id) != now:
                 shown = {"item_id": item_id, "fraction": now.fraction, "speed": now.speed, "eta_s": now.eta_s}
                 self._emit("progress", owner, shown)

@@ -14,10 +14,12 @@ from dmc.broker.ledger import Ledger
 from dmc.broker.wishes import acknowledge, wish
 from dmc.clock import Clock
 from dmc.errors import BadRequest, NotAllowed, UnknownItem
-from dmc.items import Item, Status, Wish
+from dmc.items import Item, Wish
 from dmc.protocol import ITEMS, PAGE_LIMIT, AcknowledgeRequest, ItemPage, ItemView
+from dmc.server.asked import asked_of
 from dmc.server.auth import Caller, caller_of
 from dmc.server.offload import Offload
+from dmc.server.overview import Asked, Overview
 from dmc.server.replies import json_reply
 from dmc.server.views import Views
 
@@ -25,8 +27,9 @@ from dmc.server.views import Views
 class Items:
     """The item endpoints that carry no bytes."""
 
-    def __init__(self, *, ledger: Ledger, views: Views, clock: Clock, offload: Offload) -> None:
+    def __init__(self, *, ledger: Ledger, overview: Overview, views: Views, clock: Clock, offload: Offload) -> None:
         self._ledger = ledger
+        self._overview = overview
         self._views = views
         self._clock = clock
         self._offload = offload
@@ -48,20 +51,19 @@ class Items:
             client_id = caller.client_id
         if "id" in query:
             return json_reply(await self._offload.quick(self._named, query.getall("id"), caller))
-        status, limit = _status(query.get("status")), _limit(query.get("limit"))
-        page = await self._offload.quick(self._page, status, client_id, query.get("cursor", ""), limit)
-        return json_reply(page)
+        asked, limit = asked_of(request, client_id), _limit(query.get("limit"))
+        return json_reply(await self._offload.quick(self._page, asked, query.get("cursor", ""), limit))
 
     def _named(self, ids: list[str], caller: Caller) -> ItemPage:
         if len(ids) > PAGE_LIMIT:
             raise BadRequest(f"at most {PAGE_LIMIT} ids at once.")
         found = [item for item_id in ids if (item := self._ledger.get(item_id)) is not None and caller.sees(item.client_id)]
-        return ItemPage(items=self._views.many(found))
+        return ItemPage(items=self._views.many(found), total=len(found))
 
-    def _page(self, status: Status | None, client_id: str | None, after: str, limit: int) -> ItemPage:
-        found = self._ledger.select(status, client_id, after, limit + 1)
-        shown = found[:limit]
-        return ItemPage(items=self._views.many(shown), cursor=shown[-1].item_id if len(found) > limit else None)
+    def _page(self, asked: Asked, before: str, limit: int) -> ItemPage:
+        ids, total = self._overview.ids(asked, before, limit + 1)
+        found = [item for item_id in ids[:limit] if (item := self._ledger.get(item_id)) is not None]
+        return ItemPage(items=self._views.many(found), cursor=ids[limit - 1] if len(ids) > limit else None, total=total)
 
     async def _one(self, request: web.Request) -> web.StreamResponse:
         view = await self._offload.quick(lambda: self._views.one(find_item(self._ledger, request)))
@@ -105,15 +107,6 @@ def _etag(view: ItemView) -> str:
     progress = "" if view.progress is None else f"-{view.progress.fraction:.4f}"
     place = "" if view.queue_position is None else f"-q{view.queue_position}"
     return f'W/"{view.version}{progress}{place}"'
-
-
-def _status(text: str | None) -> Status | None:
-    if text is None:
-        return None
-    try:
-        return Status(text)
-    except ValueError:
-        raise BadRequest(f"there is no status {text[:40]!r}.", f"There are: {', '.join(Status)}.") from None
 
 
 def _limit(text: str | None) -> int:

@@ -70,6 +70,18 @@ async def test_a_snapshot_comes_first_then_what_happens(running: House, http: ai
         assert (progress["item_id"], progress["fraction"]) == (first, 0.5)
 
 
+async def test_a_snapshot_has_what_is_under_way_and_counts_the_rest(running: House, http: aiohttp.ClientSession) -> None:
+    done, working, *waiting = [await running.upload(http, bytes([n])) for n in range(5)]
+    running.finish(done, b"r")
+    running.begin(working)
+    with unittest.mock.patch.object(feeds, "SNAPSHOT_LIVE", 2):
+        async with listening(http) as stream:
+            data = await stream.until("snapshot")
+    assert [item["item_id"] for item in data["items"]] == waiting[:0:-1]
+    assert data["counts"] == {"to_do": 3, "in_progress": 1, "finished_successful": 1, "finished_with_errors": 0}
+    assert data["more"]
+
+
 async def test_a_deleted_item_is_told_as_gone(running: House, http: aiohttp.ClientSession) -> None:
     item_id = await running.upload(http, b"1")
     done = running.finish(item_id, b"r")
@@ -103,7 +115,8 @@ async def test_nobody_hears_of_the_items_of_others(running: House, http: aiohttp
     other = running.client(running.tokens.create("phone"))
     admin = running.client(running.tokens.create("root", ["read", "admin"]))
     async with listening(other) as stream, listening(admin) as all_of_it:
-        assert (await stream.next()) == ("snapshot", {"items": [], "more": False})
+        kind, data = await stream.next()
+        assert (kind, data["items"], set(data["counts"].values())) == ("snapshot", [], {0})
         await all_of_it.until("snapshot")
         mine = await running.upload(http, b"1")
         theirs = await running.upload(other, b"2")

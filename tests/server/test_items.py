@@ -1,10 +1,12 @@
 """Items over HTTP: one, several, pages, and wishes."""
 
 import hashlib
+import unittest.mock
 
 import aiohttp
 import pytest
 
+from dmc.broker.ledger import Delete
 from dmc.items import Outcome, Status, Wish
 from dmc.protocol import ITEMS, ItemPage, ItemView
 from tests.server.conftest import House
@@ -24,8 +26,8 @@ async def test_a_new_item_waits_at_its_place_in_the_queue(running: House, http: 
         view = ItemView.model_validate_json(await reply.text())
     assert (view.status, view.queue_position, view.client_id, view.file_name) == (Status.TO_DO, 2, "laptop", "clip.mp4")
     running.change(second, priority=5)
-    assert [item.queue_position for item in (await get(http, ITEMS)).items] == [2, 1]
-    assert [item.item_id for item in (await get(http, ITEMS)).items] == [first, second]
+    assert [item.queue_position for item in (await get(http, ITEMS)).items] == [1, 2]
+    assert [item.item_id for item in (await get(http, ITEMS)).items] == [second, first]
 
 
 async def test_progress_is_told_while_a_worker_has_the_item(running: House, http: aiohttp.ClientSession) -> None:
@@ -54,10 +56,11 @@ async def test_pages_follow_each_other_without_gaps(running: House, http: aiohtt
     while True:
         page = await get(http, f"{ITEMS}?limit=2&cursor={cursor}")
         seen += [item.item_id for item in page.items]
+        assert page.total == 5
         if page.cursor is None:
             break
         cursor = page.cursor
-    assert seen == ids
+    assert seen == ids[::-1]
 
 
 async def test_several_ids_and_one_status_can_be_asked(running: House, http: aiohttp.ClientSession) -> None:
@@ -69,7 +72,48 @@ async def test_several_ids_and_one_status_can_be_asked(running: House, http: aio
     assert [item.item_id for item in page.items] == [ids[1]]
 
 
-@pytest.mark.parametrize("query", ["status=done", "limit=0", "limit=9999", "limit=x"])
+async def test_a_list_can_be_asked_for_by_everything_that_people_look_for(running: House, http: aiohttp.ClientSession) -> None:
+    film = await running.upload(http, b"1", filename="Hochzeit ÄGYPTEN.mp4")
+    song = await running.upload(http, b"2", filename="song.flac", conversion_type="opus")
+    old = await running.upload(http, b"3", filename="hochzeit.jpg", conversion_type="webp")
+    running.change(old, created_at="2019-12-31T23:59:59.999999Z")
+    running.finish(song, b"r")
+    for query, expected in {
+        "q=hochzeit": [old, film],
+        "q=%C3%A4gypten": [film],
+        "q=nothing": [],
+        "media_type=audio": [song],
+        "conversion_type=webp": [old],
+        "status=to_do": [old, film],
+        "status=to_do&status=finished_successful&limit=1": [old],
+        "until=2020": [old],
+        "until=2020-01": [old],
+        "since=2020": [song, film],
+        "since=2019-12-31T23:59:59Z&until=2020": [old],
+        "since=2019-12&until=2019-12-31": [],
+        "q=hochzeit&media_type=video&since=2020-01": [film],
+        f"q=hochzeit&cursor={old}": [film],
+    }.items():
+        assert [item.item_id for item in (await get(http, f"{ITEMS}?{query}")).items] == expected, query
+    assert (await get(http, f"{ITEMS}?status=to_do&status=finished_successful&limit=1")).total == 3
+
+
+async def test_a_list_follows_every_change(running: House, http: aiohttp.ClientSession) -> None:
+    first = await running.upload(http, b"1")
+    assert (await get(http, f"{ITEMS}?status=to_do")).total == 1
+    second = await running.upload(http, b"2")
+    done = running.finish(first, b"r")
+    assert [item.item_id for item in (await get(http, f"{ITEMS}?status=to_do")).items] == [second]
+    running.ledger.change([Delete(first, done.version)])
+    assert (await get(http, ITEMS)).total == 1
+    with unittest.mock.patch.object(running.ledger, "changes_since", return_value=None):
+        third = await running.upload(http, b"3")
+        assert [item.item_id for item in (await get(http, ITEMS)).items] == [third, second]
+
+
+@pytest.mark.parametrize(
+    "query", ["status=done", "limit=0", "limit=9999", "limit=x", "media_type=book", "since=yesterday", "until=2026-1", "q=" + 256 * "x"]
+)
 async def test_a_question_that_does_not_fit_is_refused(http: aiohttp.ClientSession, query: str) -> None:
     async with http.get(f"{ITEMS}?{query}") as reply:
         assert reply.status == 400

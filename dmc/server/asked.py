@@ -1,0 +1,54 @@
+"""What a query string asks for in a list of items: read and checked."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from aiohttp import web
+
+from dmc.conversions import MediaType
+from dmc.errors import BadRequest
+from dmc.items import Status
+from dmc.server.overview import Asked
+
+LONGEST = 255
+_TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?Z?)?)?)?")
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def asked_of(request: web.Request, client_id: str | None) -> Asked:
+    """What the query asks for of the items of `client_id` (None: of all). Raises BadRequest."""
+    query = request.query
+    return Asked(
+        client_id=client_id,
+        statuses=frozenset(_word(Status, text, "status") for text in query.getall("status", [])),
+        media_type=_word(MediaType, query["media_type"], "media type") if query.get("media_type") else None,
+        conversion_type=_text(query, "conversion_type") or None,
+        text=_text(query, "q"),
+        since=_time(query, "since"),
+        until=_time(query, "until"),
+    )
+
+
+def _word(words: type[Word], text: str, what: str) -> Word:
+    try:
+        return words(text)
+    except ValueError:
+        raise BadRequest(f"there is no {what} {text[:40]!r}.", f"There are: {', '.join(words)}.") from None
+
+
+def _text(query: Mapping[str, str], name: str) -> str:
+    text = query.get(name, "")
+    if len(text) > LONGEST:
+        raise BadRequest(f"{name} may have at most {LONGEST} signs.")
+    return text
+
+
+def _time(query: Mapping[str, str], name: str) -> str:
+    """A time or its beginning, without the Z: what is compared then is text with text of one length or more."""
+    text = query.get(name, "")
+    if text and not _TIME.fullmatch(text):
+        raise BadRequest(f"{name} must be a time in UTC or its beginning.", "Like 2026-11, 2026-11-21 or 2026-11-21T13:25:00Z.")
+    return text.removesuffix("Z")
