@@ -1,12 +1,13 @@
-"""The operator's repairs of a data folder: rebuild, adopt, migrate. Each wants that neither server nor broker works there."""
+"""The operator's repairs of a data folder: rebuild, adopt, migrate. What writes a ledger anew wants neither server nor broker there."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmc.assemble.server import SERVER_LOCK, open_control, open_ledger, open_storage
-from dmc.errors import NotFound, WrongStatus
+from dmc.clock import SystemClock, rfc3339
+from dmc.errors import NotFound, TornLedger, WrongStatus
 from dmc.files import RealDisk, make_home
 from dmc.locks import ProcessLock
 from dmc.server_settings import ServerSettings
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from dmc.items import Item
 
 INDEX = "index.json"
+ODD = {"odd-snapshot", "degraded"}
+"""What `verify` calls an index.json that its journal does not name."""
 
 
 @contextmanager
@@ -33,29 +36,52 @@ def alone(settings: ServerSettings) -> Iterator[None]:
 
 
 def rebuild_ledger(settings: ServerSettings, *, dry_run: bool) -> "Rebuilt":
-    """Make the ledger anew from tickets, places and outcomes; copies of the old files are kept."""
+    """Make the ledger anew from tickets, places and outcomes; copies of the old files are kept. What is not finished is held."""
     from dmc.broker.rebuild import rebuild
 
     with alone(settings):
-        found = rebuild(open_storage(settings))
+        found = rebuild(open_storage(settings), rfc3339(SystemClock().now()))
         if not dry_run:
             _write_anew(settings, found.items)
         return found
 
 
 def adopt_index(settings: ServerSettings, file: Path | None, *, dry_run: bool) -> "list[Item]":
-    """Take an index that was edited or restored by hand as the ledger; copies of the old files are kept."""
+    """Take what a person has looked at as the truth; returns the items that this concerns.
+
+    An index that was edited or restored by hand (`file`, or the data folder's own where its journal names another) becomes the
+    ledger, and copies of the old files are kept. Otherwise the items that a rebuild holds are let go, also beside a running server.
+    """
+    if file is None and not _is_odd(settings):
+        from dmc.broker.rebuild import held_in, let_go
+
+        with closing(open_ledger(settings, recover=False)) as ledger:
+            return held_in(ledger) if dry_run else let_go(ledger)
+    return _adopt_file(settings, file or settings.data_folder / INDEX, dry_run=dry_run)
+
+
+def _is_odd(settings: ServerSettings) -> bool:
+    """Whether index.json is there, and is not the one that the journal goes with."""
+    if settings.ledger != "json":
+        return False
+    try:
+        with closing(open_ledger(settings, recover=False)) as ledger:
+            return not {finding.kind for finding in ledger.verify().findings}.isdisjoint(ODD)
+    except TornLedger:
+        return True
+
+
+def _adopt_file(settings: ServerSettings, path: Path, *, dry_run: bool) -> "list[Item]":
     from dmc.broker.ledger_json import LedgerJson
 
     if settings.ledger != "json":
         raise WrongStatus("only the JSON ledger can be edited by hand.", "Change it first: dmc broker migrate-ledger --to json")
-    path = file or settings.data_folder / INDEX
     try:
         content = path.read_bytes()
     except OSError as problem:
         raise NotFound(f"cannot read {path}: {problem.strerror}.") from None
     with alone(settings):
-        items = LedgerJson.read_odd(content)
+        items = [item.model_copy(update={"held_since": None}) for item in LedgerJson.read_odd(content)]
         if not dry_run:
             _write_anew(settings, items)
         return items
@@ -68,11 +94,8 @@ def _write_anew(settings: ServerSettings, items: Any) -> None:
     if settings.ledger == "json":
         LedgerJson.write_anew(settings.data_folder, RealDisk(), items)
         return
-    ledger = LedgerSqlite.open(settings.data_folder)
-    try:
+    with closing(LedgerSqlite.open(settings.data_folder)) as ledger:
         ledger.write_anew(items)
-    finally:
-        ledger.close()
 
 
 def migrate_ledger(settings: ServerSettings, to: str, *, dry_run: bool) -> int:

@@ -25,10 +25,11 @@ class Standing:
     wish: Wish | None
     content: int | None = None
     """The same for items that one conversion does for; None: it is nobody's twin."""
+    is_held: bool = False
 
     @classmethod
     def of(cls, item: Item) -> "Standing":
-        return cls(item.item_id, item.status, item.priority, item.wish, content_of(item))
+        return cls(item.item_id, item.status, item.priority, item.wish, content_of(item), item.held_since is not None)
 
     @property
     def matters(self) -> bool:
@@ -56,7 +57,8 @@ def decide(
     5 in_progress and running, mode pause     → kill; its report puts it back
     6 in_progress and not running             → put back: whoever ran it is gone
     7 to_do, mode run, room on the disk       → claim, the highest priority first, then the oldest, as many as there are slots;
-                                                but not while a twin is in progress: its end may do for both
+                                                but not while a twin is in progress: its end may do for both; and none that
+                                                is held until an operator adopts it
     """
     actions: list[Action] = []
     waiting: list[Standing] = []
@@ -65,7 +67,7 @@ def decide(
         verb = _verb(one, one.item_id in running, mode)
         if verb is not None:
             actions.append(Action(verb, one.item_id))
-        elif one.status is Status.TO_DO and one.item_id not in resting:
+        elif one.status is Status.TO_DO and not one.is_held and one.item_id not in resting:
             waiting.append(one)
         if one.status is Status.IN_PROGRESS:
             begun.add(one.content)

@@ -82,7 +82,12 @@ def reported(item: Item, report: Report, now: str) -> Item:
 def failed(item: Item, errors: tuple[ErrorNote, ...], now: str, media_type: MediaType | None = None) -> Item:
     """Ended with errors."""
     return item.changed(
-        status=Status.FINISHED_WITH_ERRORS, errors=errors, media_type=media_type or item.media_type, finished_at=now, wish=None
+        status=Status.FINISHED_WITH_ERRORS,
+        errors=errors,
+        media_type=media_type or item.media_type,
+        finished_at=now,
+        wish=None,
+        held_since=None,
     )
 
 

@@ -91,7 +91,7 @@ class Workbench:
             self.running[item_id] = begun
 
     def _begun(self, item: Item, now: str) -> Item | None:
-        if item.status is not Status.TO_DO or item.wish is not None:
+        if item.status is not Status.TO_DO or item.wish is not None or item.held_since is not None:
             return None
         size = self._storage.size_of(item.item_id, item.current_file_name)
         if size == item.file_size:

@@ -9,7 +9,7 @@ from dmc.cli.convert import Options, parse_options
 from dmc.cli.render import DryRun, Json, bytes_text, screen_of
 
 if TYPE_CHECKING:
-    from dmc.items import Status
+    from dmc.items import Item, Status
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The broker: moves items from to_do to finished.")
 
@@ -84,9 +84,13 @@ def list_items(
         rows = [item.model_dump(mode="json", exclude_none=True) for item in items]
         screen.document("items", {"items": rows, "counts": {str(key): number for key, number in counts.items()}})
         return
-    lines = [[i.item_id, i.status, i.conversion_type, bytes_text(i.file_size), i.original_file_name] for i in items]
+    lines = [[i.item_id, _standing(i), i.conversion_type, bytes_text(i.file_size), i.original_file_name] for i in items]
     screen.table(["ITEM", "STATUS", "TO", "SIZE", "NAME"], lines)
     screen.say(", ".join(f"{number} {key}" for key, number in counts.items()))
+
+
+def _standing(item: "Item") -> str:
+    return f"{item.status} (held)" if item.held_since else item.status
 
 
 def _status(name: str | None) -> "Status | None":
@@ -170,11 +174,13 @@ def rebuild(
     found = rebuild_ledger(load_server(config, {"data_folder": data_folder}).settings, dry_run=dry_run)
     unknown = [one.item_id for one in found.unknown]
     if as_json:
-        screen.document("rebuild", {"items": len(found.items), "unknown": unknown, "dry_run": dry_run})
+        screen.document("rebuild", {"items": len(found.items), "held": found.held, "unknown": unknown, "dry_run": dry_run})
         return
     screen.say(
         f"{'would rebuild' if dry_run else 'rebuilt'} the ledger with {len(found.items)} items; {len(unknown)} folders say too little."
     )
+    if found.held:
+        screen.say(f"{found.held} of them are not finished and wait: look with dmc broker list, then say dmc broker adopt")
     for item_id in unknown:
         screen.data(item_id)
 
@@ -182,13 +188,13 @@ def rebuild(
 @app.command()
 def adopt(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Argument(help="The index; default: index.json of the data folder.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="The index; default: that of the data folder, or what a rebuild holds.")] = None,
     config: Config = None,
     data_folder: Data = None,
     as_json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Take an index that you edited or restored as the ledger; the server must be off. Example: dmc broker adopt index.json"""
+    """Let go what a rebuild holds; or, with the server off, take an index that you edited or restored. Example: dmc broker adopt"""
     from dmc.assemble.operators import adopt_index
     from dmc.config import load_server
 
@@ -197,7 +203,7 @@ def adopt(
     if as_json:
         screen.document("adopt", {"items": len(items), "dry_run": dry_run})
         return
-    screen.say(f"{'would adopt' if dry_run else 'adopted'} an index with {len(items)} items.")
+    screen.say(f"{'would adopt' if dry_run else 'adopted'} {len(items)} items.")
 
 
 @app.command("migrate-ledger")

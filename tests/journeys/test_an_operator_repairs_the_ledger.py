@@ -36,14 +36,20 @@ def test_a_lost_index_is_made_anew_from_the_folders(house: Household) -> None:
     for file in house.data.glob("index.*"):
         file.unlink()
     said = json.loads(house.dmc("broker", "rebuild", "--dry-run", "--json"))
-    assert (said["items"], said["unknown"], said["dry_run"]) == (2, [], True)
+    assert (said["items"], said["held"], said["unknown"], said["dry_run"]) == (2, 1, [], True)
     assert house.items() == []
     house.dmc("broker", "rebuild")
     assert _what_counts(house) == before
     assert house.dmc("broker", "verify") == ""
     house.dmc("broker", "resume")
     house.start_server()
-    wait_for("the end of the other one", lambda: house.statuses() == ["finished_successful"] * 2)
+    (house.home / "2.wav").write_bytes(tone(2))
+    house.dmc("broker", "add", str(house.home / "2.wav"))
+    wait_for("the end of a new one", lambda: house.statuses() == ["finished_successful"] * 2 + ["to_do"])
+    assert "to_do (held)" in house.dmc("broker", "list")
+    house.dmc("broker", "adopt", "--dry-run")
+    house.dmc("broker", "adopt")
+    wait_for("the end of what was held", lambda: house.statuses() == ["finished_successful"] * 3)
 
 
 def test_an_index_that_was_edited_is_taken_when_asked(house: Household) -> None:
