@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -24,3 +25,20 @@ def config_homes(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
         return (state_home(environ),)
     user = Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "dmc"
     return (user, Path("/etc/dmc"))
+
+
+@dataclass(frozen=True, slots=True)
+class Supervision:
+    """What a service manager tells its child: where to say things, and after how many seconds of silence it ends the child."""
+
+    notify_socket: str | None = None
+    watchdog_s: float | None = None
+
+
+def supervision(environ: Mapping[str, str] = os.environ) -> Supervision:
+    """From `$NOTIFY_SOCKET`, `$WATCHDOG_USEC` and `$WATCHDOG_PID`, as in sd_notify(3) and sd_watchdog_enabled(3)."""
+    socket = environ.get("NOTIFY_SOCKET") or None
+    microseconds = environ.get("WATCHDOG_USEC", "")
+    mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    watched = socket is not None and mine and microseconds.isdigit() and int(microseconds) > 0
+    return Supervision(socket, int(microseconds) / 1e6 if watched else None)

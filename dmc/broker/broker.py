@@ -71,6 +71,7 @@ class Broker:
         self._seq: int | None = None
         self._decided_for: object = None
         self._folded_at = -1
+        self.rounds = 0  # Counts on while the loop lives.
 
     def _check_epoch(self) -> None:
         self._control.check_epoch(self._epoch)
@@ -93,6 +94,7 @@ class Broker:
         """Step until `stop` is set. Raises what no waiting can heal: the process should end and be started anew."""
         faults = 0
         while not stop.is_set():
+            self.rounds += 1
             try:
                 if not self.step():
                     self._wait()

@@ -5,6 +5,7 @@ supervisor can start the process anew. Nothing here decides anything about items
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -14,11 +15,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dmc.cli.render import Screen
+from dmc.cli.supervisor import Pulse, Sign
+from dmc.clock import SystemClock
 from dmc.errors import DmcError, StillBroken
+from dmc.homes import supervision
 from dmc.log import Log, start_logging
 
 if TYPE_CHECKING:
     from dmc.broker.broker import Broker
+    from dmc.broker.ledger import Ledger
     from dmc.client_settings import ClientSettings
     from dmc.server.app import Server
     from dmc.server_settings import ServerSettings
@@ -70,6 +75,11 @@ class Rooms:
         self._threads.append(thread)
         thread.start()
 
+    def watch(self, pulse: Pulse) -> None:
+        """Tell the service manager, if there is one, that this process is ready, and from now on that it moves."""
+        if pulse.notifier:
+            self.begin("pulse", pulse.run)
+
     def wait(self) -> None:
         """Wait until all have ended; raises the fault of the one that ended first by itself."""
         self.stop.wait()
@@ -88,6 +98,8 @@ class ServerRoom:
         self._server, self._host, self._port = server, host, port
         self.bound = threading.Event()
         self.url = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turns = 0
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop`."""
@@ -96,7 +108,18 @@ class ServerRoom:
         finally:
             self.bound.set()  # Also after a failed start: whoever waits for the address must not wait for ever.
 
+    def turns(self) -> int:
+        """Another number at every call while the loop turns."""
+        with contextlib.suppress(RuntimeError):  # A loop that is closed takes no calls.
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._turn)
+        return self._turns
+
+    def _turn(self) -> None:
+        self._turns += 1
+
     async def _main(self, stop: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
         host, port = await self._server.start(self._host, self._port)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{port}"
@@ -131,10 +154,12 @@ def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False
     try:
         with stop_on_signals() as stop, server_lock(settings).held(), open_parts(settings, recover=True) as parts:
             rooms = Rooms(stop)
+            pulse = Pulse(supervision(), parts.clock, status=lambda: _queue_text(parts.ledger))
             if pool is not None:
                 broker = build_broker(settings, parts, pool)
                 broker.start_up()
                 rooms.begin("broker", run_broker(broker))
+                pulse.signs["broker"] = lambda: broker.rounds
             server = ServerRoom(build_server(settings, parts), settings.listen_on_address, settings.listen_on_port)
             rooms.begin("server", server.run)
             server.bound.wait()
@@ -142,6 +167,8 @@ def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False
                 screen.say(f"dmc serves at {server.url}; data in {settings.data_folder}")
                 if with_link:
                     screen.data(page_link(parts, server.url))
+                pulse.signs["server"] = server.turns
+                rooms.watch(pulse)
             rooms.wait()
     finally:
         if pool is not None:
@@ -161,6 +188,8 @@ def work(settings: "ServerSettings", screen: Screen) -> None:
             screen.say(f"the broker works on {settings.data_folder}")
             rooms = Rooms(stop)
             rooms.begin("broker", run_broker(broker))
+            signs: dict[str, Sign] = {"broker": lambda: broker.rounds}
+            rooms.watch(Pulse(supervision(), parts.clock, signs, lambda: _queue_text(parts.ledger)))
             rooms.wait()
     finally:
         pool.close()
@@ -176,4 +205,15 @@ def sync(settings: "ClientSettings", screen: Screen) -> None:
             screen.say(f"watching {observed.path}")
         rooms = Rooms(stop)
         rooms.begin("client", client.run)
+        count = len(settings.list_of_paths_to_observe)
+        words = f"watching {count} folder{'' if count == 1 else 's'}"
+        rooms.watch(Pulse(supervision(), SystemClock(), {"client": lambda: client.rounds}, lambda: words))
         rooms.wait()
+
+
+def _queue_text(ledger: "Ledger") -> str:
+    from dmc.items import Status
+
+    counts = ledger.counts()
+    done = counts[Status.FINISHED_SUCCESSFUL] + counts[Status.FINISHED_WITH_ERRORS]
+    return f"{counts[Status.TO_DO]} to do, {counts[Status.IN_PROGRESS]} in progress, {done} finished"

@@ -93,6 +93,7 @@ class Sync:
     ) -> None:
         self.wake = crew.wake
         self.hints = Hints(self.wake)
+        self.rounds = 0  # Counts on while the loop lives.
         self._servers = servers
         self._outbox = outbox
         self._disk = disk
@@ -236,6 +237,7 @@ class Sync:
     def _loop(self, ended: Callable[[], bool]) -> None:
         faults = 0
         while not ended():
+            self.rounds += 1
             try:
                 wait = self.step()
                 faults = 0
