@@ -159,7 +159,10 @@ def translate(problem: OSError, doing: str) -> DmcError:
 
 
 def make_home(folder: Path) -> None:
-    """Make a folder that dmc keeps its own things in, for this user alone; nothing happens if it is there. Raises BadSettings, DiskFull."""
+    """Make a folder that dmc keeps its own things in, for this user alone; nothing happens if it is there.
+
+    Raises BadSettings, DiskFull.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as problem:
@@ -167,6 +170,10 @@ def make_home(folder: Path) -> None:
             raise translate(problem, f"making {folder}") from problem
         why = "it is a file" if isinstance(problem, FileExistsError) else problem.strerror
         raise BadSettings(f"{folder} cannot be a folder of dmc: {why}.", "Name another one; see: dmc config show") from None
+    owner = folder.stat().st_uid
+    if owner != 0 == os.geteuid():
+        hint = f"Run it as that user: sudo -u '#{owner}' dmc …"
+        raise BadSettings(f"{folder} belongs to user {owner}, who could not read what root writes there.", hint)
 
 
 def temp_name() -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dmc.errors import DiskFault, DiskFull, NotFound
-from dmc.files import RealDisk, fit_name, publish, remove_tree, safe_name, sha512_of, translate, write_durably, write_loosely
+from dmc.errors import BadSettings, DiskFault, DiskFull, NotFound
+from dmc.files import RealDisk, fit_name, make_home, publish, remove_tree, safe_name, sha512_of, translate, write_durably, write_loosely
 
 
 class FullAfterTemp(RealDisk):
@@ -106,3 +106,15 @@ def test_sha512_of_a_file(tmp_path: Path) -> None:
 )
 def test_errors_of_the_disk_become_errors_of_dmc(code: int, kind: type[Exception]) -> None:
     assert type(translate(OSError(code, os.strerror(code)), "writing")) is kind
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root could write into a folder of somebody else")
+def test_root_leaves_nothing_in_a_folder_of_somebody_else(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    with pytest.raises(BadSettings, match="belongs to user 65534") as told:
+        make_home(home)
+    assert "sudo -u '#65534'" in told.value.hint
+    os.chown(home, 0, 0)
+    make_home(home)
