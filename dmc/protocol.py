@@ -12,6 +12,7 @@ from dmc import errors
 from dmc.conversions import MediaType
 from dmc.items import Item, Outcome, Status
 from dmc.jobs import ErrorNote, Progress
+from dmc.products import Facts, PreviewsView, Products
 
 API = "/api/v1"
 UPLOADS = f"{API}/uploads"
@@ -100,6 +101,8 @@ class ItemView(BaseModel):
     progress: ProgressView | None = None
     errors: list[ErrorNote] = Field(default_factory=list)
     result: ResultView | None = None
+    facts: Facts | None = None
+    previews: PreviewsView = PreviewsView()
     started_at: str | None = None
     finished_at: str | None = None
     acknowledged_at: str | None = None
@@ -164,7 +167,14 @@ class AcknowledgeRequest(BaseModel):
     sha512: str = Field(pattern=r"^[0-9a-f]{128}$")
 
 
-def view_of(item: Item, *, progress: Progress | None = None, queue_position: int | None = None, base: str = "") -> ItemView:
+def view_of(
+    item: Item,
+    *,
+    progress: Progress | None = None,
+    queue_position: int | None = None,
+    products: Products | None = None,
+    base: str = "",
+) -> ItemView:
     """The outside view of a ledger record; `base` is a path prefix for URLs."""
     here = f"{base}{ITEMS}/{item.item_id}"
     result = None
@@ -192,6 +202,8 @@ def view_of(item: Item, *, progress: Progress | None = None, queue_position: int
         progress=shown,
         errors=list(item.errors),
         result=result,
+        facts=None if products is None else products.facts,
+        previews=PreviewsView() if products is None else products.shown(here),
         started_at=item.started_at,
         finished_at=item.finished_at,
         acknowledged_at=item.acknowledged_at,

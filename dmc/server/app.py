@@ -39,6 +39,7 @@ from dmc.server.parts import Parts
 from dmc.server.policy import MIB
 from dmc.server.policy import ServerLimits as ServerLimits
 from dmc.server.receiving import refuse_if_full
+from dmc.server.shelf import Shelf
 from dmc.server.tokens import Tokens
 from dmc.server.uploads import Uploads
 from dmc.server.views import Views
@@ -80,7 +81,8 @@ class Server:
         self._traffic = Traffic()
         self._runner: web.AppRunner | None = None
         self._chores: set[asyncio.Task[None]] = set()
-        views = Views(ledger, threads)
+        shelf = Shelf(storage)
+        views = Views(ledger, threads, shelf)
         overview = Overview(ledger)
         self._feed = Feed(ledger=ledger, overview=overview, threads=threads, views=views, offload=offload)
         self.uploads = OpenUploads(
@@ -89,7 +91,7 @@ class Server:
         lookup = Lookup(self.uploads, ledger, offload)
         parts = Parts(uploads=self.uploads, lookup=lookup, offload=offload, limits=limits, room=self._check_room)
         concatenation = Concatenation(uploads=self.uploads, lookup=lookup, offload=offload, limits=limits)
-        self._downloads = Downloads(ledger=ledger, storage=storage, offload=offload)
+        self._downloads = Downloads(ledger=ledger, storage=storage, shelf=shelf, offload=offload)
         self._auth = Auth(tokens, offload, instance_id=instance_id, allowed_hosts=limits.allowed_hosts)
         self._rooms = (
             self._auth,

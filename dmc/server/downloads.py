@@ -1,4 +1,4 @@
-"""Bytes of items over HTTP: result, original, receipt and log, with ranges, preconditions and digests.
+"""Bytes of items over HTTP: result, original, previews, receipt and log, with ranges, preconditions and digests.
 
 What is served never changes under its ETag, which is the content's SHA-512; no compressed sibling is ever sent instead.
 If fewer bytes go out than were announced the connection is cut: a client must never take the next answer for this one.
@@ -9,12 +9,10 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 from aiohttp import web
 
@@ -24,10 +22,13 @@ from dmc.errors import DiskFault, NotFound
 from dmc.files import safe_name
 from dmc.items import Item
 from dmc.log import Log
+from dmc.products import Preview
 from dmc.protocol import ITEMS, result_label
 from dmc.server.items import find_item
 from dmc.server.offload import Offload
-from dmc.server.ranges import Answer, Span, decide, to_http_date
+from dmc.server.ranges import Answer, Span, decide
+from dmc.server.representation import IMMUTABLE, Representation, headers_of
+from dmc.server.shelf import Shelf
 from dmc.server.tus_headers import digest_field
 
 SLICE = 4 * 1024 * 1024
@@ -41,62 +42,26 @@ QUICK_S = 0.25
 SMALL = 256 * 1024
 """Parts up to this size get a digest of their own (Content-Digest)."""
 
-CONTENT_TYPES = {
-    ".mkv": "video/x-matroska",
-    ".mp4": "video/mp4",
-    ".webm": "video/webm",
-    ".mov": "video/quicktime",
-    ".opus": "audio/ogg",
-    ".ogg": "audio/ogg",
-    ".mp3": "audio/mpeg",
-    ".m4a": "audio/mp4",
-    ".flac": "audio/flac",
-    ".wav": "audio/wav",
-    ".webp": "image/webp",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".gif": "image/gif",
-    ".avif": "image/avif",
-}
-"""Shown in the browser; everything else is offered for saving only."""
-
 _CONDITIONAL = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range")
 
 log = Log("server")
 
 
-@dataclass(frozen=True, slots=True)
-class Representation:
-    """Immutable bytes with what is known about them; `open` gives a new file object at its start."""
-
-    size: int
-    sha512: str
-    last_modified: datetime
-    file_name: str
-    open: Callable[[], BinaryIO]
-
-    @property
-    def etag(self) -> str:
-        return f'"{self.sha512}"'
-
-    @property
-    def content_type(self) -> str:
-        return CONTENT_TYPES.get(os.path.splitext(self.file_name)[1].lower(), "application/octet-stream")
-
-
 class Downloads:
     """The endpoints that serve what stands in an item's folder."""
 
-    def __init__(self, *, ledger: Ledger, storage: Storage, offload: Offload) -> None:
+    def __init__(self, *, ledger: Ledger, storage: Storage, shelf: Shelf, offload: Offload) -> None:
         self._ledger = ledger
         self._storage = storage
+        self._shelf = shelf
         self._offload = offload
         self.bytes_sent = 0
 
     def add_routes(self, app: web.Application) -> None:
         for name, handler in (("result", self._result), ("original", self._original)):
             app.router.add_get(ITEMS + "/{item_id}/" + name, handler)
+        for name in ("poster", "sprite", "waveform"):
+            app.router.add_get(ITEMS + "/{item_id}/" + name, self._previewing(name))
         app.router.add_get(ITEMS + "/{item_id}/receipt", self._receipt)
         app.router.add_get(ITEMS + "/{item_id}/log", self._log)
 
@@ -118,6 +83,28 @@ class Downloads:
         return await self._send(
             request, Representation(item.file_size, item.sha512_checksum, made, label, self._opener(item, item.current_file_name))
         )
+
+    def _previewing(self, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            item = await self._offload.quick(find_item, self._ledger, request)
+            products = await self._offload.quick(self._shelf.of, item)
+            preview: Preview | None = getattr(products, name, None)
+            if preview is None:
+                raise NotFound(f"there is no {name} of this item.", "Previews are made with the result, as far as its medium has them.")
+            of_url = request.query.get("v") == preview.sha512_checksum[:16]
+            return await self._send(
+                request,
+                Representation(
+                    preview.file_size,
+                    preview.sha512_checksum,
+                    _moment(item.finished_at or item.created_at),
+                    preview.file_name,
+                    self._opener(item, "out", preview.file_name),
+                    IMMUTABLE if of_url else "private, no-cache",
+                ),
+            )
+
+        return handler
 
     async def _receipt(self, request: web.Request) -> web.StreamResponse:
         text = await self._small_file(request, "out", "receipt.json")
@@ -162,7 +149,7 @@ class Downloads:
     async def _send(self, request: web.Request, bytes_: Representation) -> web.StreamResponse:
         conditions = {name: ", ".join(request.headers.getall(name)) for name in _CONDITIONAL if name in request.headers}
         answer = decide(request.method, conditions, etag=bytes_.etag, last_modified=bytes_.last_modified, size=bytes_.size)
-        headers = _headers_of(bytes_)
+        headers = headers_of(bytes_)
         if answer.status in (304, 412, 416):
             if answer.status == 416:
                 headers["Content-Range"] = f"bytes */{bytes_.size}"
@@ -230,17 +217,6 @@ class Downloads:
         return True
 
 
-def _headers_of(bytes_: Representation) -> dict[str, str]:
-    return {
-        "ETag": bytes_.etag,
-        "Last-Modified": to_http_date(bytes_.last_modified),
-        "Accept-Ranges": "bytes",
-        "Cache-Control": "private, no-cache",
-        "Repr-Digest": digest_field(bytes.fromhex(bytes_.sha512)),
-        "Content-Disposition": disposition(bytes_.file_name, inline=bytes_.content_type != "application/octet-stream"),
-    }
-
-
 def _bare(bytes_: Representation, headers: dict[str, str]) -> web.StreamResponse:
     """The answer to HEAD: all fields, no body."""
     reply = web.Response(headers=headers)
@@ -272,13 +248,6 @@ def _borders(boundary: str, spans: tuple[Span, ...], bytes_: Representation) -> 
 def _cut(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
-
-
-def disposition(file_name: str, *, inline: bool) -> str:
-    """`Content-Disposition` for any name: an ASCII fallback, and the real one percent-encoded (RFC 6266, RFC 8187)."""
-    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%;' else "_" for c in file_name)
-    kind = "inline" if inline else "attachment"
-    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='', errors='replace')}"
 
 
 def _moment(text: str) -> datetime:

@@ -1,4 +1,5 @@
-"""Items as the outside sees them: the ledger's record, its progress from the thread index, its place in the queue. Blocking."""
+"""Items as the outside sees them: the ledger's record, its progress from the thread index, its place in the queue,
+its facts and previews from its folder. Blocking."""
 
 from collections.abc import Iterable
 
@@ -7,6 +8,7 @@ from dmc.broker.threads import ThreadIndex
 from dmc.items import Item, Status
 from dmc.jobs import Progress
 from dmc.protocol import ItemView, view_of
+from dmc.server.shelf import Shelf
 
 QUEUE_SHOWN = 1000
 """Places in the queue are told up to this one."""
@@ -15,16 +17,25 @@ QUEUE_SHOWN = 1000
 class Views:
     """Makes views; reads the thread index and the queue only when an item needs them."""
 
-    def __init__(self, ledger: Ledger, threads: ThreadIndex) -> None:
+    def __init__(self, ledger: Ledger, threads: ThreadIndex, shelf: Shelf) -> None:
         self._ledger = ledger
         self._threads = threads
+        self._shelf = shelf
 
     def many(self, items: Iterable[Item]) -> list[ItemView]:
         listed = list(items)
         statuses = {item.status for item in listed}
         progress = self._threads.read() if Status.IN_PROGRESS in statuses else {}
         queue = self._queue() if Status.TO_DO in statuses else {}
-        return [view_of(item, progress=_of_this_try(item, progress), queue_position=queue.get(item.item_id)) for item in listed]
+        return [
+            view_of(
+                item,
+                progress=_of_this_try(item, progress),
+                queue_position=queue.get(item.item_id),
+                products=self._shelf.of(item),
+            )
+            for item in listed
+        ]
 
     def one(self, item: Item) -> ItemView:
         return self.many([item])[0]

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from dmc.protocol import ITEMS
-from dmc.server.downloads import disposition
+from dmc.server.representation import disposition
 from tests.server.conftest import House
 from tests.server.raw import connection, request
 
