@@ -27,6 +27,11 @@ def config_homes(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     return (user, Path("/etc/dmc"))
 
 
+def user_units(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where units of this user's own session stand."""
+    return Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "systemd" / "user"
+
+
 @dataclass(frozen=True, slots=True)
 class Supervision:
     """What a service manager tells its child: where to say things, and after how many seconds of silence it ends the child."""

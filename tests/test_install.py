@@ -16,6 +16,7 @@ SCRIPTS = [
     "install/server",
     "install/client",
     "install/uninstall",
+    "install/container/entrypoint",
     ".ci/run",
 ]
 

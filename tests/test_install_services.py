@@ -249,3 +249,58 @@ def test_systemd_finds_little_exposed(unit: Path) -> None:
     score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert score is not None, done.stdout + done.stderr
     assert float(score.group(1)) <= 2.0
+
+
+# --- Container -------------------------------------------------------------------------------------------------------
+
+CONTAINER = ROOT / "install/container"
+
+
+def test_the_containerfile_and_the_compose_example_are_clean() -> None:
+    if shutil.which("hadolint", path=sysconfig.get_path("scripts")) is None:
+        pytest.skip("hadolint has no program for this processor")
+    tools = Path(sysconfig.get_path("scripts"))
+    for command in (
+        [tools / "hadolint", CONTAINER / "Containerfile"],
+        [tools / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", CONTAINER / "compose.yaml"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_the_containerfile_copies_is_there() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (CONTAINER / "Containerfile").read_text(), re.M)
+    assert copied and all((ROOT / name).exists() for line in copied for name in line.split())
+
+
+@pytest.mark.parametrize(
+    ("me", "owner", "environment", "becomes"),
+    [
+        (0, 0, {}, "--reuid 1000 --regid 1000"),
+        (0, 1026, {}, "--reuid 1026 --regid 1026"),
+        (0, 1026, {"PUID": "99", "PGID": "100"}, "--reuid 99 --regid 100"),
+        (1000, 0, {"PUID": "99"}, None),
+    ],
+)
+def test_the_container_becomes_the_user_that_the_files_shall_belong_to(
+    tmp_path: Path, me: int, owner: int, environment: dict[str, str], becomes: str | None
+) -> None:
+    for name, body in {"id": f"echo {me}", "stat": f"echo {owner}", "chown": "exit 0", "setpriv": 'echo became "$@"'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    command = [CONTAINER / "entrypoint", "sh", "-c", "umask"]
+    done = subprocess.run(command, env={"PATH": path, "UMASK": "027", **environment}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    if becomes is None:
+        assert done.stdout.strip() == "0027"
+    else:
+        assert done.stdout.split("--clear")[0].strip() == f"became {becomes}"
+
+
+def test_the_container_refuses_a_user_that_is_no_number(tmp_path: Path) -> None:
+    (tmp_path / "id").write_text("#!/bin/sh\necho 0\n")
+    (tmp_path / "id").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PUID": "me", "PGID": "1"}
+    done = subprocess.run([CONTAINER / "entrypoint", "true"], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "PUID and PGID are numbers" in done.stderr

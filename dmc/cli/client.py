@@ -94,6 +94,20 @@ def folder_add(
 
     words = add_folder(config, path, to or [], output, dry_run=dry_run)
     screen_of(context).say(words)
+    if not dry_run:
+        _follow_mounts(config)
+
+
+def _follow_mounts(config: Path | None) -> None:
+    """Where the client is a service of systemd: let it start after the mounts of its folders."""
+    from dmc.cli.guards import drop_in, following, mount_point, store
+    from dmc.config import load_client
+    from dmc.homes import user_units
+
+    unit = "dmc-client.service"
+    if (user_units() / unit).exists() or (Path("/etc/systemd/user") / unit).exists():
+        mounts = [mount_point(one.path) for one in load_client(config).settings.list_of_paths_to_observe]
+        store(drop_in(user_units(), unit), following(mounts))
 
 
 @folder.command("list")
@@ -139,3 +153,5 @@ def folder_remove(context: typer.Context, path: Where, config: Config = None, dr
     from dmc.cli.settings_file import remove_folder
 
     screen_of(context).say(remove_folder(config, path, dry_run=dry_run))
+    if not dry_run:
+        _follow_mounts(config)

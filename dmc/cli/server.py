@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from dmc.cli import server_folders
 from dmc.cli.render import DryRun, Json, screen_of
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The server: takes files, gives results.")
 token = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Tokens of clients and people.")
 app.add_typer(token, name="token")
+app.add_typer(server_folders.app, name="folder")
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Settings file.", exists=True, dir_okay=False)]
 Data = Annotated[Path | None, typer.Option("--data-folder", help="Where items and the ledger live.")]
