@@ -19,9 +19,10 @@ from dmc.clock import Clock
 from dmc.errors import BadSettings, DmcError, Locked
 from dmc.files import Disk
 from dmc.log import Log
-from dmc.server.auth import Auth
+from dmc.server.calls import CALLS
 from dmc.server.check import Check
 from dmc.server.concat import Concatenation
+from dmc.server.door import Door
 from dmc.server.downloads import Downloads
 from dmc.server.events import Events
 from dmc.server.feed import Feed
@@ -33,6 +34,7 @@ from dmc.server.middleware import Traffic, add_headers, outermost
 from dmc.server.offload import Offload
 from dmc.server.oneshot import OneShot
 from dmc.server.open_uploads import OpenUploads
+from dmc.server.openapi import OpenApi
 from dmc.server.overview import Overview
 from dmc.server.page import Page
 from dmc.server.parts import Parts
@@ -40,6 +42,7 @@ from dmc.server.policy import MIB
 from dmc.server.policy import ServerLimits as ServerLimits
 from dmc.server.receiving import refuse_if_full
 from dmc.server.shelf import Shelf
+from dmc.server.tls import Tls
 from dmc.server.tokens import Tokens
 from dmc.server.uploads import Uploads
 from dmc.server.views import Views
@@ -72,6 +75,7 @@ class Server:
         disk: Disk,
         limits: ServerLimits,
         instance_id: str,
+        tls: Tls | None = None,
     ) -> None:
         self.data = data
         self._storage = storage
@@ -92,23 +96,27 @@ class Server:
         parts = Parts(uploads=self.uploads, lookup=lookup, offload=offload, limits=limits, room=self._check_room)
         concatenation = Concatenation(uploads=self.uploads, lookup=lookup, offload=offload, limits=limits)
         self._downloads = Downloads(ledger=ledger, storage=storage, shelf=shelf, offload=offload)
-        self._auth = Auth(tokens, offload, instance_id=instance_id, allowed_hosts=limits.allowed_hosts)
+        self._tls = tls
+        identities = Identities(instance_id=instance_id, ledger=ledger, storage=storage, offload=offload, limits=limits)
+        self._door = Door(tokens=tokens, clock=clock, offload=offload, limits=limits, identity=identities.bare(accepting=True), tls=tls)
         self._rooms = (
-            self._auth,
+            *self._door.rooms,
             Uploads(uploads=self.uploads, lookup=lookup, parts=parts, concatenation=concatenation, limits=limits),
             OneShot(uploads=self.uploads, views=views, offload=offload, limits=limits, room=self._check_room),
             Items(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload),
             self._downloads,
             Check(ledger=ledger, uploads=self.uploads, views=views, offload=offload),
-            Events(self._feed, still_known=self._auth.still_known),
-            Identities(instance_id=instance_id, ledger=ledger, storage=storage, offload=offload, limits=limits),
+            Events(self._feed, still_known=self._door.auth.still_known),
+            identities,
             Health(ledger=ledger, storage=storage, control=control, offload=offload, limits=limits, gauges=self._gauges),
             Page(),
+            OpenApi(),
         )
 
     def make_app(self) -> web.Application:
         """The application with every route; `start` uses it, tests may look at it."""
-        app = web.Application(middlewares=[outermost(self._traffic), self._auth.middleware], client_max_size=MIB)
+        app = web.Application(middlewares=[outermost(self._traffic), *self._door.middlewares], client_max_size=MIB)
+        app[CALLS] = {}
         app.on_response_prepare.append(add_headers)
         for room in self._rooms:
             room.add_routes(app)

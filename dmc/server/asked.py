@@ -10,10 +10,25 @@ from aiohttp import web
 from dmc.conversions import MediaType
 from dmc.errors import BadRequest
 from dmc.items import Status
+from dmc.protocol import PAGE_LIMIT
+from dmc.server.calls import Parameter
 from dmc.server.overview import Asked
 
 LONGEST = 255
 _TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?Z?)?)?)?")
+
+LISTED_BY = (
+    Parameter("client_id", "Only of this client; others than one's own need the admin scope"),
+    Parameter("status", "Only in these statuses", {"type": "array", "items": {"enum": [status.value for status in Status]}}),
+    Parameter("media_type", "Only of this medium", {"enum": [medium.value for medium in MediaType]}),
+    Parameter("conversion_type", "Only of this conversion type", {"type": "string", "maxLength": LONGEST}),
+    Parameter("q", "Only with this text in the name", {"type": "string", "maxLength": LONGEST}),
+    Parameter("since", "Only made at this time or later; its beginning is enough", {"type": "string", "pattern": f"^({_TIME.pattern})?$"}),
+    Parameter("until", "Only made before this time", {"type": "string", "pattern": f"^({_TIME.pattern})?$"}),
+    Parameter("id", "These items, instead of all", {"type": "array", "items": {"type": "string"}, "maxItems": PAGE_LIMIT}),
+    Parameter("cursor", "Go on after this item, as the page before said"),
+    Parameter("limit", "So many at most", {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT, "default": PAGE_LIMIT}),
+)
 
 Word = TypeVar("Word", bound=StrEnum)
 

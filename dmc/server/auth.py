@@ -1,7 +1,7 @@
-"""Who is asking: bearer tokens, page sessions by cookie, and the host names this server answers to.
+"""Who is asking: bearer tokens, page sessions by cookie, and the host names and origins this server answers to.
 
-Everything needs a token but what `OPEN_PATHS` and `OPEN_PREFIX` name. A cookie only counts for writes together with the
-page's own header and origin, since browsers send cookies along for anybody. Reads tokens.py; holds no secrets itself.
+What a caller needs is declared with each call (calls.py); what is declared nowhere needs a token. A cookie only counts
+for writes together with the page's own header, since browsers send cookies along for anybody. Holds no secrets itself.
 """
 
 import hmac
@@ -9,22 +9,22 @@ import ipaddress
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dmc.errors import BadRequest, DmcError, NotAllowed, SignInNeeded
-from dmc.protocol import API, SERVER
+from dmc.clock import Clock
+from dmc.errors import DmcError, NotAllowed, SignInNeeded
+from dmc.protocol import SERVER
+from dmc.server.calls import SAFE, call_of, method_of
 from dmc.server.offload import Offload
-from dmc.server.replies import HttpRefusal, json_reply
-from dmc.server.tokens import SESSION_VALID_S, Scope, Token, Tokens, csrf_of
+from dmc.server.rates import Rates
+from dmc.server.replies import HttpRefusal
+from dmc.server.tokens import Scope, Token, Tokens, csrf_of
 
-SESSION = f"{API}/session"
 CSRF_HEADER = "X-Dmc-Csrf"
-OPEN_PATHS = frozenset({"/", "/livez", "/readyz", SERVER, SESSION, "/favicon.ico"})
-OPEN_PREFIX = "/web/"
 TOLD_TO_ANYBODY = frozenset({"/livez", "/readyz", SERVER})
 """Answered under any host name: they give nothing away, and a client asks one of them before it shows its token."""
 
@@ -52,28 +52,20 @@ class Caller:
 CALLER = web.RequestKey("caller", Caller)
 
 
-class SignIn(BaseModel):
-    """What the page sends to sign in: a one-time code or a token."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    code: str | None = None
-    token: str | None = None
-
-
 class Auth:
-    """The middleware that knows callers, and the handlers of page sessions."""
+    """The middleware that knows callers."""
 
-    def __init__(self, tokens: Tokens, offload: Offload, *, instance_id: str, allowed_hosts: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, tokens: Tokens, offload: Offload, *, rates: Rates, clock: Clock, instance_id: str, allowed_hosts: tuple[str, ...] = ()
+    ) -> None:
         self._tokens = tokens
         self._offload = offload
+        self._rates = rates
+        self._clock = clock
         # Cookies do not tell ports apart, so two servers on one machine need two names.
-        self._cookie = f"dmc_{instance_id[:8]}"
+        self.cookie = f"dmc_{instance_id[:8]}"
         self._hosts = frozenset(host.lower() for host in allowed_hosts) | {"localhost", *_own_names()}
-
-    def add_routes(self, app: web.Application) -> None:
-        app.router.add_post(SESSION, self._sign_in)
-        app.router.add_get(SESSION, self._who, allow_head=False)
-        app.router.add_delete(SESSION, self._sign_out)
+        self._seen: dict[str, datetime] = {}
 
     @property
     def middleware(self) -> Middleware:
@@ -81,16 +73,45 @@ class Auth:
 
         @web.middleware
         async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-            caller = await self._caller(request)
+            self._check_origin(request)
             if request.path not in TOLD_TO_ANYBODY and "Authorization" not in request.headers:
                 self._check_host(request)
+            wanted = _wanted(request)
+            caller = await self._caller(request, wanted)
             if caller is not None:
                 request[CALLER] = caller
-            if request.path not in OPEN_PATHS and not request.path.startswith(OPEN_PREFIX):
-                _check_scope(request, caller)
+                self._seen[caller.client_id] = self._clock.now()
+            if wanted is not None:
+                _check_scope(caller, wanted)
             return await handler(request)
 
         return identify
+
+    def last_seen(self, client_id: str) -> datetime | None:
+        """When a client was here last, since this server runs."""
+        return self._seen.get(client_id)
+
+    async def session_of(self, request: web.Request) -> tuple[str, Token] | None:
+        """The secret and the token of the page session that a request carries."""
+        secret = request.cookies.get(self.cookie, "")
+        token = await self._known(self._tokens.session, secret) if secret else None
+        return None if token is None else (secret, token)
+
+    async def still_known(self, request: web.Request) -> bool:
+        """Whether the caller of a request that goes on and on is who it was, and may still read."""
+        try:
+            caller = await self._caller(request, Scope.READ)
+        except DmcError:
+            return False
+        return caller is not None and caller == request.get(CALLER)
+
+    def _check_origin(self, request: web.Request) -> None:
+        """Refuse what a page of somebody else sends: no such page has business here, with whatever credentials."""
+        if "Origin" not in request.headers:
+            return
+        origin = _split(request.headers["Origin"]).netloc.lower()
+        if not origin or (origin != request.host.lower() and origin not in self._hosts):
+            raise HttpRefusal(403, "ForeignOrigin", "a page of another origin may not ask this server.", "Name its host in allowed_hosts.")
 
     def _check_host(self, request: web.Request) -> None:
         """Refuse names that are not ours: a page elsewhere may have pointed its own name at this address (DNS rebinding).
@@ -102,27 +123,22 @@ class Auth:
             return
         raise HttpRefusal(403, "HostNotAllowed", f"this server does not answer to the name {host[:100]!r}.", "Name it in allowed_hosts.")
 
-    async def _caller(self, request: web.Request) -> Caller | None:
+    async def _caller(self, request: web.Request, wanted: Scope | None) -> Caller | None:
+        """Who asks; a wrong token is no caller where none is wanted, and refused elsewhere."""
         authorization = request.headers.get("Authorization")
         if authorization is not None:
             kind, _, secret = authorization.partition(" ")
             token = await self._known(self._tokens.find, secret.strip()) if kind.lower() == "bearer" else None
-            if token is None and request.path not in OPEN_PATHS:
+            if token is None and wanted is not None:
+                self._rates.note_failure(request)
                 raise SignInNeeded("the token is not known here, or was revoked.")
             return await self._noted(token)
-        secret = request.cookies.get(self._cookie, "")
-        token = await self._known(self._tokens.session, secret) if secret else None
-        if token is not None and request.path not in OPEN_PATHS and _scope_of(request) is not Scope.READ:
-            _check_same_origin(request, secret)
-        return await self._noted(token)
-
-    async def still_known(self, request: web.Request) -> bool:
-        """Whether the caller of a request that goes on and on is who it was, and may still read."""
-        try:
-            caller = await self._caller(request)
-        except DmcError:
-            return False
-        return caller is not None and caller == request.get(CALLER)
+        session = await self.session_of(request)
+        if session is None:
+            return None
+        if wanted is not None and not {request.method, method_of(request)} <= SAFE:
+            check_from_page(request, session[0])
+        return await self._noted(session[1])
 
     async def _known(self, look: Callable[[str], Token | None], secret: str) -> Token | None:
         await self._offload.quick(self._tokens.refresh)
@@ -135,42 +151,17 @@ class Auth:
             await self._offload.quick(self._tokens.note_use, token.name)
         return Caller(token.name, token.client_id, token.scopes)
 
-    async def _sign_in(self, request: web.Request) -> web.Response:
-        try:
-            asked = SignIn.model_validate_json(await request.read())
-        except ValidationError:
-            raise BadRequest("send a JSON object with either `code` or `token`.") from None
-        opened = None
-        if asked.code:
-            opened = await self._offload.quick(self._tokens.sign_in, asked.code)
-        elif asked.token:
-            await self._offload.quick(self._tokens.refresh)
-            opened = await self._offload.quick(self._tokens.open_session, asked.token.strip())
-        if opened is None:
-            raise SignInNeeded("this code or token is not valid.", "A sign-in link works once; make a new one, or paste a token.")
-        secret, token = opened
-        reply = json_reply(_session_view(token, secret))
-        reply.set_cookie(
-            self._cookie, secret, max_age=SESSION_VALID_S, httponly=True, samesite="Strict", path="/", secure=request.scheme == "https"
-        )
-        return reply
 
-    async def _who(self, request: web.Request) -> web.Response:
-        """Who is signed in here; 204 for nobody, which is no error of a page that asks."""
-        secret = request.cookies.get(self._cookie, "")
-        token = await self._known(self._tokens.session, secret) if secret else None
-        if token is None:
-            return web.Response(status=204)
-        return json_reply(_session_view(token, secret))
+def check_from_page(request: web.Request, session_secret: str) -> None:
+    """Refuse a write that only rides on a cookie: the page sends its origin, and a field that nobody else can know."""
+    sent = request.headers.get(CSRF_HEADER, "")
+    if "Origin" not in request.headers or not hmac.compare_digest(sent.encode(), csrf_of(session_secret).encode()):
+        raise HttpRefusal(403, "NotFromThePage", "a page session may only write from this server's own page.", "Reload the page.")
 
-    async def _sign_out(self, request: web.Request) -> web.Response:
-        secret = request.cookies.get(self._cookie, "")
-        if secret:
-            _check_same_origin(request, secret)
-            await self._offload.quick(self._tokens.end_session, secret)
-        reply = web.Response(status=204)
-        reply.del_cookie(self._cookie, path="/", httponly=True, samesite="Strict")
-        return reply
+
+def caller_of(request: web.Request) -> Caller:
+    """Who a request comes from; only for calls that need a token."""
+    return request[CALLER]
 
 
 def _own_names() -> set[str]:
@@ -179,33 +170,19 @@ def _own_names() -> set[str]:
     return {name, f"{name.partition('.')[0]}.local"} if name else set()
 
 
-def caller_of(request: web.Request) -> Caller:
-    """Who a request comes from; only for paths that need a token."""
-    return request[CALLER]
+def _wanted(request: web.Request) -> Scope | None:
+    """The scope that a request needs; None where anybody may ask."""
+    call = call_of(request)
+    if call is not None:
+        return call.scope
+    return Scope.READ if {request.method, method_of(request)} <= SAFE else Scope.WRITE
 
 
-def _scope_of(request: web.Request) -> Scope:
-    method = request.headers.get("X-HTTP-Method-Override", request.method).upper()
-    return Scope.READ if {method, request.method} <= {"GET", "HEAD", "OPTIONS"} else Scope.WRITE
-
-
-def _check_scope(request: web.Request, caller: Caller | None) -> None:
+def _check_scope(caller: Caller | None, wanted: Scope) -> None:
     if caller is None:
         raise HttpRefusal(401, "SignInNeeded", "this needs a token.", SignInNeeded.default_hint, {"WWW-Authenticate": 'Bearer realm="dmc"'})
-    wanted = _scope_of(request)
     if not caller.may(wanted):
         raise NotAllowed(f"the token {caller.name!r} may not {wanted} here.", "Ask for a token with that scope.")
-
-
-def _check_same_origin(request: web.Request, session_secret: str) -> None:
-    origin = _split(request.headers.get("Origin", "")).netloc
-    sent = request.headers.get(CSRF_HEADER, "")
-    if origin != request.host or not hmac.compare_digest(sent.encode(), csrf_of(session_secret).encode()):
-        raise HttpRefusal(403, "NotFromThePage", "a page session may only write from this server's own page.", "Reload the page.")
-
-
-def _session_view(token: Token, secret: str) -> dict[str, object]:
-    return {"client_id": token.client_id, "name": token.name, "scopes": sorted(token.scopes), "csrf": csrf_of(secret)}
 
 
 def _split(address: str) -> SplitResult:

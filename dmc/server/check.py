@@ -13,9 +13,11 @@ from dmc.errors import BadRequest
 from dmc.items import Item, Status, Wish
 from dmc.protocol import CHECK, CHECK_LIMIT, UPLOADS, CheckAnswer, CheckEntry, CheckReply, CheckRequest
 from dmc.server.auth import caller_of
+from dmc.server.calls import Call, add
 from dmc.server.offload import Offload
 from dmc.server.open_uploads import OpenUploads
 from dmc.server.replies import json_reply
+from dmc.server.tokens import Scope
 from dmc.server.views import Views
 
 
@@ -29,7 +31,8 @@ class Check:
         self._offload = offload
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_post(CHECK, self._check)
+        told = Call("Which of these files are here already", Scope.WRITE, CheckReply, body=CheckRequest, refuses=(400, 413))
+        add(app, "POST", CHECK, self._check, told)
 
     async def _check(self, request: web.Request) -> web.Response:
         try:

@@ -24,6 +24,7 @@ from dmc.items import Item
 from dmc.log import Log
 from dmc.products import Preview
 from dmc.protocol import ITEMS, result_label
+from dmc.server.calls import Call, add, bytes_call
 from dmc.server.items import find_item
 from dmc.server.offload import Offload
 from dmc.server.ranges import Answer, Span, decide
@@ -47,6 +48,13 @@ _CONDITIONAL = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified
 log = Log("server")
 
 
+_PREVIEWS = {
+    "poster": "One picture of it",
+    "sprite": "Many small pictures of it, for a look ahead",
+    "waveform": "The loudness of its sound over time",
+}
+
+
 class Downloads:
     """The endpoints that serve what stands in an item's folder."""
 
@@ -58,12 +66,14 @@ class Downloads:
         self.bytes_sent = 0
 
     def add_routes(self, app: web.Application) -> None:
-        for name, handler in (("result", self._result), ("original", self._original)):
-            app.router.add_get(ITEMS + "/{item_id}/" + name, handler)
-        for name in ("poster", "sprite", "waveform"):
-            app.router.add_get(ITEMS + "/{item_id}/" + name, self._previewing(name))
-        app.router.add_get(ITEMS + "/{item_id}/receipt", self._receipt)
-        app.router.add_get(ITEMS + "/{item_id}/log", self._log)
+        item = ITEMS + "/{item_id}"
+        add(app, "GET", item + "/result", self._result, bytes_call("The result's bytes"))
+        add(app, "GET", item + "/original", self._original, bytes_call("The original's bytes"))
+        for name, words in _PREVIEWS.items():
+            add(app, "GET", f"{item}/{name}", self._previewing(name), bytes_call(words))
+        receipt = Call("What was kept, changed and lost, and how it was verified", reply="application/json", refuses=(404,))
+        add(app, "GET", item + "/receipt", self._receipt, receipt)
+        add(app, "GET", item + "/log", self._log, Call("What the conversion said", reply="text/plain", refuses=(404,)))
 
     async def _result(self, request: web.Request) -> web.StreamResponse:
         item = await self._offload.quick(find_item, self._ledger, request)

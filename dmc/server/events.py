@@ -13,6 +13,7 @@ from aiohttp import web
 
 from dmc.protocol import EVENTS
 from dmc.server.auth import caller_of
+from dmc.server.calls import Call, Parameter, add
 from dmc.server.feed import Event, Feed, Subscriber
 
 PING_S = 15.0
@@ -30,7 +31,9 @@ class Events:
         self._ping_s = ping_s
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get(EVENTS, self._stream, allow_head=False)
+        last = Parameter("Last-Event-ID", "The id of the last event that was seen")
+        told = Call("What happens, as server-sent events", reply="text/event-stream", headers=(last,))
+        add(app, "GET", EVENTS, self._stream, told, head=False)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         # Subscribed before the snapshot is taken: what happens meanwhile waits in the queue and comes after it.

@@ -7,11 +7,13 @@ import asyncio
 from collections.abc import Callable
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from dmc.broker.control import Control
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
 from dmc.errors import DmcError
+from dmc.server.calls import ANYBODY, Call, add
 from dmc.server.offload import Offload
 from dmc.server.policy import ServerLimits
 from dmc.server.replies import json_reply
@@ -21,6 +23,17 @@ LEDGER_S = 5.0
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Gauges = Callable[[], dict[str, float]]
+
+
+class Alive(BaseModel):
+    alive: bool
+
+
+class Ready(BaseModel):
+    """`checks`: what each part says, `ok` or a sentence."""
+
+    ready: bool
+    checks: dict[str, str]
 
 
 class Health:
@@ -37,9 +50,10 @@ class Health:
         self._gauges = gauges
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/livez", self._live)
-        app.router.add_get("/readyz", self._ready)
-        app.router.add_get("/metrics", self._metrics)
+        add(app, "GET", "/livez", self._live, Call("Whether the server lives", ANYBODY, Alive))
+        ready = Call("Whether an upload sent now would be taken and converted", ANYBODY, Ready, also={503: Ready})
+        add(app, "GET", "/readyz", self._ready, ready)
+        add(app, "GET", "/metrics", self._metrics, Call("Numbers, in the text form of Prometheus", reply="text/plain"))
 
     async def _live(self, _: web.Request) -> web.Response:
         return json_reply({"alive": True})

@@ -8,15 +8,17 @@ import uuid
 from pathlib import Path
 
 from aiohttp import web
+from pydantic import BaseModel
 
 import dmc
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
-from dmc.conversions import DEFAULT_CONVERSIONS, EXTENSIONS, describe
+from dmc.conversions import DEFAULT_CONVERSIONS, EXTENSIONS, MediaType, describe
 from dmc.errors import BadSettings
 from dmc.files import Disk, write_durably
 from dmc.protocol import PROTOCOL, SERVER, SERVICE, TYPES, Identity
 from dmc.server.auth import CALLER
+from dmc.server.calls import ANYBODY, Call, add
 from dmc.server.offload import Offload
 from dmc.server.policy import ServerLimits
 from dmc.server.replies import json_reply
@@ -37,6 +39,24 @@ def load_instance_id(data: Path, disk: Disk) -> str:
     return str(found)
 
 
+class TypeView(BaseModel):
+    """A conversion type: which media it takes, and the medium and ending of what it gives."""
+
+    name: str
+    media_types: list[MediaType]
+    gives: MediaType
+    extension: str
+    summary: str
+
+
+class TypeList(BaseModel):
+    """`endings`: the medium of a file by its ending. `defaults`: the conversion type of each medium where none is named."""
+
+    types: list[TypeView]
+    endings: dict[str, MediaType]
+    defaults: dict[MediaType, str]
+
+
 class Identities:
     """`/api/v1/server` and `/api/v1/types`."""
 
@@ -48,15 +68,19 @@ class Identities:
         self._limits = limits
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get(SERVER, self._server)
-        app.router.add_get(TYPES, self._types)
+        add(app, "GET", SERVER, self._server, Call("Who this server is; the more with a token", ANYBODY, Identity))
+        add(app, "GET", TYPES, self._types, Call("The conversion types", reply=TypeList))
+
+    def bare(self, *, accepting: bool) -> Identity:
+        """What anybody is told."""
+        return Identity(service=SERVICE, protocol=PROTOCOL, instance=self._instance_id, accepting=accepting)
 
     async def _server(self, request: web.Request) -> web.Response:
         free = await self._offload.quick(self._storage.free_bytes)
         accepting = free > self._limits.disk_floor_bytes
-        identity = Identity(service=SERVICE, protocol=PROTOCOL, instance=self._instance_id, accepting=accepting)
+        identity = self.bare(accepting=accepting)
         if CALLER not in request:
-            return json_reply({"service": SERVICE, "protocol": PROTOCOL, "instance": self._instance_id, "accepting": accepting})
+            return json_reply(identity.model_dump(exclude_none=True))
         return json_reply(
             identity.model_copy(
                 update={

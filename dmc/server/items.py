@@ -16,12 +16,22 @@ from dmc.clock import Clock
 from dmc.errors import BadRequest, NotAllowed, UnknownItem
 from dmc.items import Item, Wish
 from dmc.protocol import ITEMS, PAGE_LIMIT, AcknowledgeRequest, ItemPage, ItemView
-from dmc.server.asked import asked_of
+from dmc.server.asked import LISTED_BY, asked_of
 from dmc.server.auth import Caller, caller_of
+from dmc.server.calls import Call, Parameter, add
 from dmc.server.offload import Offload
 from dmc.server.overview import Asked, Overview
 from dmc.server.replies import json_reply
+from dmc.server.tokens import Scope
 from dmc.server.views import Views
+
+IF_NONE_MATCH = Parameter("If-None-Match", "The ETag of what is known already")
+
+_WISHES = (
+    ("DELETE", "", Wish.DELETE, "Forget an item with its files"),
+    ("POST", "/cancel", Wish.CANCEL, "Stop a conversion, or do not begin it"),
+    ("POST", "/retry", Wish.RETRY, "Convert anew what failed or was cancelled"),
+)
 
 
 class Items:
@@ -35,12 +45,14 @@ class Items:
         self._offload = offload
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get(ITEMS, self._list)
-        app.router.add_get(ITEMS + "/{item_id}", self._one)
-        app.router.add_delete(ITEMS + "/{item_id}", self._wishing(Wish.DELETE))
-        app.router.add_post(ITEMS + "/{item_id}/cancel", self._wishing(Wish.CANCEL))
-        app.router.add_post(ITEMS + "/{item_id}/retry", self._wishing(Wish.RETRY))
-        app.router.add_post(ITEMS + "/{item_id}/acknowledge", self._acknowledge)
+        add(app, "GET", ITEMS, self._list, Call("Items, the newest first", reply=ItemPage, query=LISTED_BY, refuses=(400,)))
+        one = Call("One item", reply=ItemView, headers=(IF_NONE_MATCH,), also={304: None}, refuses=(404,))
+        add(app, "GET", ITEMS + "/{item_id}", self._one, one)
+        for method, path, what, words in _WISHES:
+            told = Call(words, Scope.WRITE, ItemView, 202, refuses=(404, 409))
+            add(app, method, ITEMS + "/{item_id}" + path, self._wishing(what), told)
+        told = Call("Say that the result is safe", Scope.WRITE, ItemView, 202, body=AcknowledgeRequest, refuses=(400, 404, 409, 460))
+        add(app, "POST", ITEMS + "/{item_id}/acknowledge", self._acknowledge, told)
 
     async def _list(self, request: web.Request) -> web.Response:
         caller, query = caller_of(request), request.query

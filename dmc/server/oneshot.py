@@ -11,14 +11,16 @@ from aiohttp import BodyPartReader, web
 from dmc.conversions import check_options
 from dmc.errors import BadRequest
 from dmc.items import Item
-from dmc.protocol import ITEM_HEADER, ITEMS
+from dmc.protocol import ITEM_HEADER, ITEMS, ItemView
 from dmc.server.announcing import MOST_KEY, parse_options
 from dmc.server.auth import caller_of
+from dmc.server.calls import BYTES, Call, Parameter, add
 from dmc.server.offload import Offload
 from dmc.server.open_uploads import OpenUploads
 from dmc.server.policy import Announcement, ServerLimits, settle_conversion
 from dmc.server.receiving import Ending, PartBody, PlainBody, Receiver, expect_later, proceed
 from dmc.server.replies import json_reply
+from dmc.server.tokens import Scope
 from dmc.server.tus_answers import ended_early
 from dmc.server.tus_headers import label_of, parse_repr_digest, parse_sha512
 from dmc.server.upload import Upload
@@ -26,6 +28,14 @@ from dmc.server.views import Views
 
 MOST_FIELD = 4096
 MOST_FIELDS = 16
+
+
+_SENT_WITH = (
+    Parameter("conversion_type", "What the file shall become; default: by its medium"),
+    Parameter("options", "Options of the conversion type, as a JSON object"),
+    Parameter("sha512", "Of the file, 128 hex digits: it is only taken if it fits"),
+)
+_KEY = Parameter("Idempotency-Key", "The same key again is answered with the same item")
 
 
 class OneShot:
@@ -39,8 +49,13 @@ class OneShot:
         self._room = room
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_put(ITEMS + "/{file_name}", self._put, expect_handler=expect_later)
-        app.router.add_post(ITEMS, self._post, expect_handler=expect_later)
+        refuses = (400, 408, 409, 413, 415, 417, 423, 460, 507)
+        put = Call("Send a file whole", Scope.WRITE, ItemView, 201, BYTES, _SENT_WITH, (_KEY,), {200: ItemView}, refuses)
+        add(app, "PUT", ITEMS + "/{file_name}", self._put, put, expect=expect_later)
+        name = Parameter("file_name", "What the file is called; needed where the body is the file")
+        kinds = ("multipart/form-data", BYTES)
+        post = Call("Send a form with a file", Scope.WRITE, ItemView, 201, kinds, (name, *_SENT_WITH), (_KEY,), {200: ItemView}, refuses)
+        add(app, "POST", ITEMS, self._post, post, expect=expect_later)
 
     async def _put(self, request: web.Request) -> web.Response:
         return await self._whole_body(request, request.match_info["file_name"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from dmc.server.calls import ANYBODY, Call, add
 from dmc.server.middleware import POLICY
 
 FOLDER = Path(__file__).parent / "web"
@@ -18,9 +19,9 @@ class Page:
         self._files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in TYPES}
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/", self._index)
-        app.router.add_get("/favicon.ico", self._icon)
-        app.router.add_get("/web/{name}", self._file)
+        add(app, "GET", "/", self._index, Call("The page", ANYBODY, "text/html", also={304: None}))
+        add(app, "GET", "/favicon.ico", self._icon, Call("The page's picture", ANYBODY, "image/svg+xml", also={304: None}))
+        add(app, "GET", "/web/{name}", self._file, Call("A file of the page", ANYBODY, "*/*", also={304: None}, refuses=(404,)))
 
     async def _index(self, request: web.Request) -> web.Response:
         return self._answer(request, "index.html")

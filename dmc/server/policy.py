@@ -42,6 +42,9 @@ class ServerLimits:
     sync_every: int = 16 * MIB
     media_types: tuple[MediaType, ...] = tuple(MediaType)
     allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    requests_per_minute: int = 0
+    failed_sign_ins_per_minute: int = 10
     conversions: Mapping[str, ConversionType] = field(default_factory=lambda: CONVERSION_TYPES)
 
 

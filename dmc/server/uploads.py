@@ -12,6 +12,7 @@ from dmc.items import Item
 from dmc.protocol import OFFSET_TYPE, TUS_EXTENSIONS, TUS_VERSION, UPLOADS
 from dmc.server.announcing import announce
 from dmc.server.auth import caller_of
+from dmc.server.calls import Call, Parameter, add_any
 from dmc.server.concat import Concatenation
 from dmc.server.lookup import Lookup
 from dmc.server.open_uploads import OpenUploads
@@ -19,9 +20,32 @@ from dmc.server.parts import Parts
 from dmc.server.policy import ServerLimits
 from dmc.server.receiving import expect_later
 from dmc.server.replies import HttpRefusal
+from dmc.server.tokens import Scope
 from dmc.server.tus_answers import answer_item, answer_open, no_such_upload
 from dmc.server.tus_headers import CHECKSUMS, parse_length
 from dmc.server.upload import Upload
+
+_VERSION = Parameter("Tus-Resumable", "The version of the protocol", {"const": TUS_VERSION}, required=True)
+_OPTIONS = Call("What this server can of tus", status=204)
+_OFFSET = Parameter("Upload-Offset", "Where the part begins", {"type": "integer", "minimum": 0}, required=True)
+_MADE = (
+    _VERSION,
+    Parameter("Upload-Length", "Bytes of the file", {"type": "integer", "minimum": 0}),
+    Parameter("Upload-Defer-Length", "1: the length is told later", {"const": "1"}),
+    Parameter("Upload-Metadata", "filename, conversion_type, client_id, sha512, idempotency_key, options: names and values in base64"),
+    Parameter("Upload-Concat", "`partial`, or `final;` with the addresses of the parts"),
+)
+_SENT = (400, 403, 404, 408, 409, 410, 412, 413, 415, 417, 423, 460, 507)
+_COLLECTION = {
+    "OPTIONS": _OPTIONS,
+    "POST": Call("Begin an upload", Scope.WRITE, None, 201, OFFSET_TYPE, headers=_MADE, refuses=(*_SENT, 405)),
+}
+_SINGLE = {
+    "OPTIONS": _OPTIONS,
+    "HEAD": Call("How far an upload is", headers=(_VERSION,), refuses=(404, 405, 410, 412, 423)),
+    "PATCH": Call("Send a part", Scope.WRITE, None, 204, OFFSET_TYPE, headers=(_VERSION, _OFFSET), refuses=(*_SENT, 405)),
+    "DELETE": Call("Give an upload up", Scope.WRITE, None, 204, headers=(_VERSION,), refuses=(404, 405, 409, 410, 412, 423)),
+}
 
 
 class Uploads:
@@ -36,8 +60,8 @@ class Uploads:
 
     def add_routes(self, app: web.Application) -> None:
         # Any method, since X-HTTP-Method-Override names the one that is meant.
-        app.router.add_route("*", UPLOADS, self._collection, expect_handler=expect_later)
-        app.router.add_route("*", UPLOADS + "/{item_id}", self._single, expect_handler=expect_later)
+        add_any(app, UPLOADS, self._collection, _COLLECTION, expect=expect_later)
+        add_any(app, UPLOADS + "/{item_id}", self._single, _SINGLE, expect=expect_later)
 
     async def _collection(self, request: web.Request) -> web.StreamResponse:
         return await _dispatch(request, {"OPTIONS": self._options, "POST": self._create})

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from dmc.protocol import ITEMS, UPLOADS
-from dmc.server.auth import SESSION
+from dmc.server.sessions import SESSION
 from tests.journeys.proxy import Proxy
 from tests.server.conftest import House
 
