@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dmc.client.errand import Errand
     from dmc.client.model import ServerAddress
     from dmc.client.outbox import Outbox
+    from dmc.client.scan import RootState
     from dmc.client.sync import Sync
     from dmc.client.transport import Transport
     from dmc.protocol import Identity
@@ -127,6 +128,21 @@ def forget_server(settings: ClientSettings, name: str) -> None:
     from dmc.client.pins import FILE_NAME, Pins
 
     Pins(settings.state_folder / FILE_NAME, RealDisk()).forget(name)
+
+
+def folder_states(settings: ClientSettings) -> "dict[Path, RootState]":
+    """How each watched folder stands now; writes nothing."""
+    from dmc.client.marker import FILE_NAME, Marks
+
+    marks = Marks(settings.state_folder / FILE_NAME, RealDisk())
+    return {observed.path: marks.peek(observed.path) for observed in settings.list_of_paths_to_observe}
+
+
+def trust_folder(settings: ClientSettings, folder: Path) -> None:
+    """Let whatever stands at the place of a watched folder be the one that this client knows by it."""
+    from dmc.client.marker import FILE_NAME, Marks
+
+    Marks(settings.state_folder / FILE_NAME, RealDisk()).forget(folder)
 
 
 def would_take(settings: ClientSettings, folder: Path) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """`dmc client run | sync | folder …`: the watched folders of this machine."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,15 @@ app.add_typer(folder, name="folder")
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Client settings file.", dir_okay=False)]
 Where = Annotated[Path, typer.Argument(help="The folder.", file_okay=False)]
+
+
+_STATES = {
+    "present": "there",
+    "empty": "empty",
+    "away": "offline: not there",
+    "strange": "offline: another folder stands there; if it is right: dmc client folder trust",
+    "unsure": "there, made anew",
+}
 
 
 @app.command()
@@ -112,23 +122,39 @@ def _follow_mounts(config: Path | None) -> None:
 
 @folder.command("list")
 def folder_list(context: typer.Context, config: Config = None, as_json: Json = False) -> None:
-    """List watched folders. Example: dmc client folder list"""
+    """List watched folders and how they stand. Example: dmc client folder list"""
+    from dmc.assemble.client import folder_states
     from dmc.config import load_client
 
     screen = screen_of(context)
-    observed = load_client(config).settings.list_of_paths_to_observe
+    settings = load_client(config).settings
+    observed, states = settings.list_of_paths_to_observe, folder_states(settings)
     if as_json:
-        screen.document("folders", {"folders": [one.model_dump(mode="json") for one in observed]})
+        folders = [one.model_dump(mode="json") | {"state": states[one.path].value} for one in observed]
+        screen.document("folders", {"folders": folders})
         return
     rows = [
-        [str(one.path), ", ".join(f"{m}: {t}" for m, t in one.conversion_types.items() if m in one.observed_media_types), _state(one.path)]
+        [
+            str(one.path),
+            ", ".join(f"{m}: {t}" for m, t in one.conversion_types.items() if m in one.observed_media_types),
+            _STATES[states[one.path].value],
+        ]
         for one in observed
     ]
     screen.table(["FOLDER", "TO", "STATE"], rows)
 
 
-def _state(path: Path) -> str:
-    return "there" if path.is_dir() else "missing"
+@folder.command("trust")
+def folder_trust(context: typer.Context, path: Where, config: Config = None, dry_run: DryRun = False) -> None:
+    """Accept that another folder stands where a watched one was, e.g. a new disk. Example: dmc client folder trust /mnt/usb"""
+    from dmc.assemble.client import trust_folder
+    from dmc.config import load_client
+
+    screen, here = screen_of(context), Path(os.path.abspath(path))
+    settings = load_client(config).settings
+    if not dry_run:
+        trust_folder(settings, here)
+    screen.say(f"{'would take' if dry_run else 'the client takes'} what stands at {here} for its watched folder, at its next look.")
 
 
 @folder.command("test")

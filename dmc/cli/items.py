@@ -121,6 +121,15 @@ def _tell(screen: Screen, record: "OutboxRecord", live: "ItemView | None") -> No
     screen.say(f"{clean(record.label)}: {live.status if live else record.status}{share}")
 
 
+def _offline(config: Path | None) -> list[str]:
+    """Watched folders that are not there, or have another folder in their place."""
+    from dmc.assemble.client import folder_states
+    from dmc.config import load_client
+
+    states = folder_states(load_client(config).settings)
+    return [os.fsencode(path).decode("utf-8", "backslashreplace") for path, state in states.items() if state.is_offline]
+
+
 def status(
     context: typer.Context,
     ids: Annotated[list[str] | None, typer.Argument(help="Item ids, or unique beginnings of them.", metavar="[ID]...")] = None,
@@ -143,8 +152,12 @@ def status(
         live_views = errand.live(found)
         for problem in errand.unreachable:
             screen.say(f"{problem}")
+    offline = _offline(config)
+    for folder in offline:
+        screen.say(f"offline: {clean(folder)}; nothing is taken from it or put into it. See: dmc client folder list")
     if as_json:
-        screen.document("status", {"records": [record_view(r, live_views.get(r.item_id or "")) for r in found]})
+        records = [record_view(r, live_views.get(r.item_id or "")) for r in found]
+        screen.document("status", {"records": records, "offline_folders": offline})
         return
     screen.table(["ITEM", "STATUS", "TO", "SIZE", "NAME", "NOTE"], [_row(r, live_views.get(r.item_id or "")) for r in found])
 

@@ -4,7 +4,7 @@ The place is written into the outbox before the result is put there: after a cra
 be ours. An item without a result is only acknowledged. Belongs to the sync thread; only the jobs run elsewhere.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,19 +17,21 @@ from dmc.client.model import ObservedPath
 from dmc.client.originals import put_away
 from dmc.client.queues import Bucket, Stage
 from dmc.client.records import OutboxRecord, OutboxStatus, decode_path, encode_path, parked
+from dmc.client.roots import Roots
 from dmc.client.transport import Interrupted, LocalFault, Transport
 from dmc.client.verdict import MOST_ATTEMPTS, Verdict
 from dmc.clock import Clock
 from dmc.errors import DmcError, Unavailable, UnknownItem, WholeFileMismatch, WrongStatus
 from dmc.files import Disk
 
+AWAY_S = 60.0
+"""Seconds until a folder that is away is looked for again."""
+
 
 class Homing:
     """The way home of one server's results."""
 
-    def __init__(
-        self, link: Link, catalog: Catalog, crew: Crew, clock: Clock, *, disk: Disk, roots: Mapping[str, ObservedPath], client: str
-    ) -> None:
+    def __init__(self, link: Link, catalog: Catalog, crew: Crew, clock: Clock, *, disk: Disk, roots: Roots, client: str) -> None:
         self._link = link
         self._catalog = catalog
         self._queues = catalog.queues
@@ -37,6 +39,7 @@ class Homing:
         self._clock = clock
         self._disk = disk
         self._roots = roots
+        self._observed = roots.observed()
         self._client = client
 
     def step(self) -> None:
@@ -58,12 +61,14 @@ class Homing:
 
     def _root(self, record: OutboxRecord) -> ObservedPath:
         key = record.root or encode_path(record.path.parent)
-        return self._roots.get(key) or ObservedPath(decode_path(key))
+        return self._observed.get(key) or ObservedPath(decode_path(key))
 
     # --- Fetch -----------------------------------------------------------------------------------------------------
 
     def _fetch(self, record: OutboxRecord) -> None:
         folder = deliver.target_folder(record, self._root(record))
+        if self._has_no_place(record, folder):
+            return
         earlier = {known.id for known in self._catalog.at_path(record.path)}
         newer = min(earlier, default=record.id) < record.id
         names = deliver.names(record.path, deliver.ending_of(record), self._clock.now(), self._client, newer=newer)
@@ -75,6 +80,17 @@ class Homing:
             partial(self._fetched, record.id),
             partial(self._not_done, record.id, "fetch"),
         )
+
+    def _has_no_place(self, record: OutboxRecord, folder: Path) -> bool:
+        """Whether the result would land on what is not the observed folder: then it waits, at the server, until that is back."""
+        observed = self._observed.get(record.root or "")
+        if observed is None or not folder.is_relative_to(observed.path) or not self._roots.is_offline(record.root):
+            return False
+        self._say_once(
+            record, LocalFault(f"{observed.path.name} is offline: its result waits.", "Mount it, or see: dmc client folder list")
+        )
+        self._queues.put_off(record.id, self._clock.monotonic(), self._link.draw, AWAY_S)
+        return True
 
     def _fetched(self, record_id: str, found: Path | None) -> None:
         self._link.worked()

@@ -115,7 +115,7 @@ class Pickup:
             if root is None:
                 continue
             root.hear(heard, now)
-            for path in heard.paths:
+            for path in heard.paths if heard.paths and not root.is_offline() else ():
                 if root.takes(path) and (signature := _look_at(path)) is not None:
                     self._consider(root, path, signature, now)
 

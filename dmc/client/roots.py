@@ -1,10 +1,10 @@
 """The observed folders as they are now: which rules hold in each, what is shut out, when each is walked next, and whether it is there.
 
-Nothing is ever inferred from a folder that is away or empty: a disk may not be mounted. Belongs to the sync thread.
+Nothing is ever inferred from a folder that is away, empty or another one: a disk may not be mounted. Belongs to the sync thread.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dmc.client.hints import Heard
@@ -24,7 +24,9 @@ class Root:
     `deaf`: the watcher does not hear all of it at present, so it is walked as often as a polled one.
     """
 
-    def __init__(self, observed: ObservedPath, shut: frozenset[Path], *, polled: bool) -> None:
+    def __init__(
+        self, observed: ObservedPath, shut: frozenset[Path], *, polled: bool, see: Callable[[Path], RootState] = root_state
+    ) -> None:
         self.observed = observed
         self.key = encode_path(observed.path)
         self.polled = polled
@@ -32,6 +34,7 @@ class Root:
         self.next_walk_at = 0.0
         self.folders = 0
         self.deaf = False
+        self._see = see
         self._shut = shut
         self._rules = IgnoreRules(observed.patterns)
         self._folders: list[Path] = []
@@ -61,13 +64,11 @@ class Root:
                 self._folders.clear()
                 interval = timing.rescan_polled_s if self.polled or self.deaf else timing.rescan_s
                 self.next_walk_at = now + interval * draw.uniform(0.75, 1.25)
-                self._look()
                 self._tally = Tally()
-                self._walk = (
-                    walk(self.observed.path, self._rules, self._shut, tally=self._tally) if self.state is not RootState.AWAY else iter(())
-                )
+                self._walk = iter(()) if self.is_offline() else walk(self.observed.path, self._rules, self._shut, tally=self._tally)
             elif self._folders:
-                self._walk = walk(self.observed.path, self._rules, self._shut, self._folders.pop())
+                start = self._folders.pop()
+                self._walk = iter(()) if self.is_offline() else walk(self.observed.path, self._rules, self._shut, start)
         return self._walk if self._walk is not None else iter(())
 
     def walked(self) -> None:
@@ -84,30 +85,40 @@ class Root:
         self._look()
         return self.state is RootState.PRESENT
 
+    def is_offline(self) -> bool:
+        """Whether it is not there, or another folder is in its place."""
+        self._look()
+        return self.state.is_offline
+
     def _look(self) -> None:
-        state = root_state(self.observed.path)
-        if state is RootState.AWAY and self.state is not RootState.AWAY:
-            _LOG.warning("root missing", root=self.observed.path.name)
-        elif state is not RootState.AWAY and self.state is RootState.AWAY:
+        state = self._see(self.observed.path)
+        if state.is_offline and state is not self.state:
+            _LOG.warning("root missing" if state is RootState.AWAY else "another root", root=self.observed.path.name)
+        elif self.state.is_offline and not state.is_offline:
             _LOG.info("root back", root=self.observed.path.name)
         self.state = state
 
 
 class Roots:
-    """All observed folders; a file below two of them belongs to the inner one."""
+    """All observed folders; a file below two of them belongs to the inner one. `see` says how one stands (marker.py)."""
 
-    def __init__(self, observed: Sequence[ObservedPath]) -> None:
+    def __init__(self, observed: Sequence[ObservedPath], see: Callable[[Path], RootState] = root_state) -> None:
         places = [place for each in observed for place in (each.path, each.results, each.trash)]
-        self.all = [Root(each, _below(each.path, places), polled=is_polled(each.path)) for each in observed]
+        self.all = [Root(each, _below(each.path, places), polled=is_polled(each.path), see=see) for each in observed]
         self._by_key = {root.key: root for root in self.all}
 
     def by_key(self, key: str | None) -> Root | None:
         return self._by_key.get(key or "")
 
     def is_away(self, key: str | None) -> bool:
-        """Whether the observed folder `key` is away or empty."""
+        """Whether the observed folder `key` is away, empty or another one."""
         root = self._by_key.get(key or "")
         return root is not None and not root.is_there()
+
+    def is_offline(self, key: str | None) -> bool:
+        """Whether the observed folder `key` is not there, or another folder is in its place."""
+        root = self._by_key.get(key or "")
+        return root is not None and root.is_offline()
 
     def observed(self) -> dict[str, ObservedPath]:
         return {root.key: root.observed for root in self.all}

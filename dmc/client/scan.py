@@ -32,11 +32,21 @@ class Passed:
 
 
 class RootState(StrEnum):
-    """What an observed folder looks like. From `EMPTY` and `AWAY` nothing is inferred: a disk may not be mounted."""
+    """What an observed folder looks like. Only from `PRESENT` anything is inferred: a disk may not be mounted, or be another one.
+
+    `STRANGE`: a folder stands there, but not the one that was observed (marker.py). `UNSURE`: it was made anew at its old place.
+    """
 
     PRESENT = "present"
     EMPTY = "empty"
     AWAY = "away"
+    STRANGE = "strange"
+    UNSURE = "unsure"
+
+    @property
+    def is_offline(self) -> bool:
+        """Nothing is taken from it and nothing put into it."""
+        return self in (RootState.AWAY, RootState.STRANGE)
 
 
 def root_state(root: Path) -> RootState:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dmc.client import route
+from dmc.client import marker, route
 from dmc.client.admit import Admit
 from dmc.client.asking import Asking
 from dmc.client.catalog import Catalog
@@ -23,6 +23,7 @@ from dmc.client.deliver import temp_name_of
 from dmc.client.hints import Hints
 from dmc.client.homing import Homing
 from dmc.client.link import Link
+from dmc.client.marker import Marks
 from dmc.client.model import ObservedPath, ServerAddress, Timing
 from dmc.client.outbox import Outbox
 from dmc.client.pickup import Pickup
@@ -103,7 +104,7 @@ class Sync:
         self._timing = timing or Timing()
         self._client_name = client_name
         self._draw = draw or random.Random()  # noqa: S311 - spreads waits, guards no secret
-        self._roots = Roots(observed)
+        self._roots = Roots(observed, Marks(state / marker.FILE_NAME, disk).look)
         self._ids = ItemIds(max(outbox.ids(), default=None))
         self._pins = Pins(state / FILE_NAME, disk)
         self._lock = ProcessLock(state / LOCK_NAME, timeout_s=0.0, holder_hint="Another dmc client works with this state folder.")
@@ -135,8 +136,7 @@ class Sync:
     def _lane(self, address: ServerAddress, transport: Transport) -> Lane:
         link = Link(address, transport, pins=self._pins, crew=self._crew, clock=self._clock, timing=self._timing, draw=self._draw)
         asking = Asking(link, self.catalog, self._crew, self._clock)
-        roots, name = self._roots.observed(), self._client_name
-        homing = Homing(link, self.catalog, self._crew, self._clock, disk=self._disk, roots=roots, client=name)
+        homing = Homing(link, self.catalog, self._crew, self._clock, disk=self._disk, roots=self._roots, client=self._client_name)
         away = self._roots.is_away
         sending = Sending(link, self.catalog, self._crew, self._clock, look_again=self._look_again, fresh=asking.fresh, is_away=away)
         return Lane(link, sending, asking, homing)

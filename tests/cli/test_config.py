@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from dmc.cli.main import run
+from dmc.client.marker import FILE_NAME, MARKER, Marks
+from dmc.config import load_client
+from dmc.files import RealDisk
 
 
 @pytest.fixture(autouse=True)
@@ -98,3 +101,31 @@ def test_a_folder_whose_name_toml_cannot_hold_is_refused_in_words(home: Path, ca
 def test_a_retention_that_no_calendar_holds_is_refused(home: Path, days: str) -> None:
     (home / "server.toml").write_text(f"[retention]\nacknowledged_days = {days}\n")
     assert run(["config", "check"]) == 2
+
+
+def test_a_folder_with_another_in_its_place_is_shown_as_offline_and_can_be_trusted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = home / "inbox"
+    folder.mkdir()
+    (folder / "clip.mp4").write_bytes(b"x")
+    assert run(["client", "folder", "add", str(folder)]) == 0
+    state = load_client(None).settings.state_folder
+    state.mkdir(parents=True, exist_ok=True)
+    Marks(state / FILE_NAME, RealDisk()).look(folder)
+    (folder / MARKER).write_text("0" * 32 + "\n")
+    capsys.readouterr()
+
+    def said(*words: str) -> tuple[str, str]:
+        assert run([*words]) == 0
+        told = capsys.readouterr()
+        return told.out, told.err
+
+    assert json.loads(said("client", "folder", "list", "--json")[0])["folders"][0]["state"] == "strange"
+    assert "offline" in said("client", "folder", "list")[0]
+    out, err = said("status", "--json")
+    assert json.loads(out)["offline_folders"] == [str(folder)]
+    assert "offline" in err
+    said("client", "folder", "trust", str(folder), "--dry-run")
+    assert "offline" in said("client", "folder", "list")[0]
+    said("client", "folder", "trust", str(folder))
+    assert "offline" not in said("client", "folder", "list")[0]
+    assert run(["client", "folder", "trust", str(folder)]) == 5
