@@ -40,7 +40,7 @@ class Disk(Protocol):
     """
 
     def read(self, path: Path) -> bytes: ...
-    def read_from(self, path: Path, offset: int) -> bytes: ...
+    def read_from(self, path: Path, offset: int, most: int = -1) -> bytes: ...
     def write(self, path: Path, data: bytes) -> None: ...
     def append_synced(self, path: Path, data: bytes) -> None: ...
     def truncate(self, path: Path, size: int) -> None: ...
@@ -61,10 +61,10 @@ class RealDisk:
     def read(self, path: Path) -> bytes:
         return path.read_bytes()
 
-    def read_from(self, path: Path, offset: int) -> bytes:
-        with path.open("rb") as file:
+    def read_from(self, path: Path, offset: int, most: int = -1) -> bytes:
+        with path.open("rb", buffering=0) as file:
             file.seek(offset)
-            return file.read()
+            return file.read(most)
 
     def write(self, path: Path, data: bytes) -> None:
         """Create or replace the content of `path`; may leave a part on failure, so only ever for temp names."""

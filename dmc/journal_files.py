@@ -12,6 +12,7 @@ from pathlib import Path
 from dmc.files import Disk
 from dmc.journal_lines import NO_LINE, Entry, crc_hex, encode_mark, mark_of
 from dmc.journal_load import JournalSource, Loaded, Step, crc_of_line
+from dmc.journal_snapshot import layout_of
 
 
 class JournalFiles(JournalSource):
@@ -61,7 +62,7 @@ class JournalFiles(JournalSource):
         self._disk.link(path, old)
 
     def _begin_journal(self, entries: dict[str, Entry], seq: int, prev: str, snapshot: bytes) -> Loaded:
-        base = encode_mark(seq, prev, "base", mark_of(snapshot))
+        base = encode_mark(seq, prev, "base", mark_of(snapshot), layout_of(snapshot, self.sections))
         self._put_journal(base)
         return Loaded(self._schema, seq, entries, base, len(base), len(base), len(snapshot))
 

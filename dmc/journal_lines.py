@@ -1,18 +1,17 @@
-"""How records stand in files: one journal line per change, one snapshot line per record. Bytes in, values out.
+"""How changes stand in a journal, one line each. Bytes in, values out; nothing here opens a file.
 
-A journal line is `{"seq", "prev", "op", …, "crc"}`: `crc` covers all before it, `prev` is the crc of the line before, so that
-a damaged line shows by itself and a lost one by its neighbour. A snapshot is valid JSON with one record per line. Nothing
-here opens a file.
+A line is `{"seq", "prev", "op", …, "crc"}`: `crc` covers all before it, `prev` is the crc of the line before, so that a damaged
+line shows by itself and a lost one by its neighbour.
 """
 
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dmc.errors import Refused, TornLedger
+from dmc.errors import TornLedger
 
 NO_LINE = "00000000"
 """`prev` of a line that has none before it."""
@@ -45,6 +44,10 @@ class Mark:
     size: int
 
 
+Layout = dict[str, tuple[int, int, int]]
+"""Where each section of a snapshot stands: from its first record to behind its last one in bytes, and the number of records."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A journal line that passed its crc. `op` is put, del, batch (`changes` is set), base or fold (`mark` is set)."""
@@ -68,22 +71,12 @@ class Scan:
     torn: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A snapshot as read."""
-
-    schema: int
-    seq: int
-    entries: dict[str, Entry]
-
-
 _ID = re.compile(r"[A-Za-z0-9._~:@+-]{1,200}")
 _VERSION_FIRST = re.compile(rb'\{"version":(\d+)[,}]')
 _TAIL = re.compile(rb',"crc":"([0-9a-f]{8})"\}\n?')
 _TAIL_BYTES = 19
 _HEAD = re.compile(rb'\{"seq":(\d+),"prev":"([0-9a-f]{8})","op":"(put|del|batch|base|fold)",')
 _PUT = re.compile(rb'"id":"([^"\\]+)","to":"([^"\\]+)","item":')
-_SNAPSHOT_LINE = re.compile(rb'^"([^"\\]+)":(\{"version":(\d+)[^\n]*\}),?$', re.MULTILINE)
 
 
 def encode_record(fields: Mapping[str, Any]) -> bytes:
@@ -125,9 +118,10 @@ def encode_change(seq: int, prev: str, edits: Sequence[Edit]) -> bytes:
     return _line(seq, prev, b'"op":"batch","changes":[' + inner + b"]")
 
 
-def encode_mark(seq: int, prev: str, op: str, mark: Mark) -> bytes:
+def encode_mark(seq: int, prev: str, op: str, mark: Mark, layout: Layout | None = None) -> bytes:
     """A base line (first of a journal) or a fold line (the snapshot that is about to take over)."""
-    return _line(seq, prev, b'"op":"%s","crc32":"%s","bytes":%d' % (op.encode(), mark.crc32.encode(), mark.size))
+    sections = b"" if layout is None else b',"sections":' + json.dumps(layout, separators=(",", ":")).encode()
+    return _line(seq, prev, b'"op":"%s","crc32":"%s","bytes":%d%s' % (op.encode(), mark.crc32.encode(), mark.size, sections))
 
 
 def _encode_edit(edit: Edit) -> bytes:
@@ -221,66 +215,3 @@ def scan(data: bytes) -> Scan:
             break
         start = stop
     return Scan(tuple(lines), end, tail, tuple(damaged), bad_from is not None)
-
-
-# --- Snapshot ------------------------------------------------------------------------------------------------------
-
-
-def encode_snapshot(schema: int, seq: int, sections: Iterable[tuple[str, Iterable[tuple[str, bytes]]]]) -> bytes:
-    """A document of all records, one per line; each section's records come sorted by id."""
-    parts = [b'{"schema":%d,\n"seq":%d' % (schema, seq)]
-    for name, records in sections:
-        body = b",\n".join(b'"%s":%s' % (key.encode(), raw) for key, raw in records)
-        parts.append(b',\n"%s":{\n%s}' % (name.encode(), body + b"\n" if body else b""))
-    return b"".join([*parts, b"\n}\n"])
-
-
-def decode_snapshot(data: bytes, sections: Sequence[str], *, trusted: bool) -> Snapshot | None:
-    """Read a snapshot; None if it is none. `trusted` (its mark matched) skips checking each record's JSON.
-
-    Raises Refused for one of a newer schema.
-    """
-    return _decode_own(data, sections) if trusted else _decode_any(data, sections)
-
-
-_HEADER = re.compile(rb'\{"schema":(\d+),\n"seq":(\d+)')
-_SECTION = re.compile(rb'^"([^"\\]+)":\{$', re.MULTILINE)
-
-
-def _decode_own(data: bytes, sections: Sequence[str]) -> Snapshot | None:
-    header = _HEADER.match(data)
-    if header is None:
-        return _decode_any(data, sections)  # Valid, but from another hand.
-    heads = [*_SECTION.finditer(data)]
-    entries: dict[str, Entry] = {}
-    for number, head in enumerate(heads):
-        section = head[1].decode()
-        if section not in sections:
-            raise _foreign_section(section)
-        stop = heads[number + 1].start() if number + 1 < len(heads) else len(data)
-        for found in _SNAPSHOT_LINE.finditer(data, head.end(), stop):
-            entries[found[1].decode()] = Entry(section, int(found[3]), found[2])
-    if data.count(b"\n") != len(entries) + 2 * len(heads) + 3:
-        return _decode_any(data, sections)  # In some record the version does not stand first.
-    return Snapshot(int(header[1]), int(header[2]), entries)
-
-
-def _decode_any(data: bytes, sections: Sequence[str]) -> Snapshot | None:
-    """The slow and careful way, also for a document that was edited by hand."""
-    try:
-        document = json.loads(data)
-        schema, seq = int(document.pop("schema")), int(document.pop("seq", 0))
-        entries = {}
-        for section, records in document.items():
-            if section not in sections:
-                raise _foreign_section(section)
-            for key, record in records.items():
-                check_id(key)
-                entries[key] = Entry(section, int(record["version"]), encode_record(record))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return Snapshot(schema, seq, entries)
-
-
-def _foreign_section(name: str) -> Refused:
-    return Refused(f"the index has a section {name!r} that this version does not know.", "It was written by another version of dmc.")

@@ -12,7 +12,8 @@ from typing import Any
 
 from dmc.errors import Refused, TornLedger
 from dmc.files import Disk
-from dmc.journal_lines import NO_LINE, Entry, Line, Scan, Snapshot, decode_snapshot, encode_record, encode_snapshot, mark_of, scan
+from dmc.journal_lines import NO_LINE, Entry, Line, Scan, encode_record, mark_of, scan
+from dmc.journal_snapshot import Snapshot, decode_snapshot, encode_snapshot
 
 Step = Callable[[dict[str, Any]], dict[str, Any]]
 """Makes a record of the next schema out of one of this schema."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dmc.convert.launch import Launcher
     from dmc.convert.limits import Limits
     from dmc.convert.pool import WorkerPool
-    from dmc.items import Item, ItemIds
+    from dmc.items import Item, ItemIds, Status
     from dmc.server.app import Server
     from dmc.server.tokens import Tokens
 
@@ -97,6 +97,21 @@ def open_ledger(settings: ServerSettings, *, recover: bool) -> "Ledger":
             f'ledger = "{settings.ledger}", but {data} holds {other}.', f"Carry it over: dmc broker migrate-ledger --to {settings.ledger}"
         )
     return LedgerSqlite.open(data, recover=recover) if settings.ledger == "sqlite" else LedgerJson.open(data, RealDisk(), recover=recover)
+
+
+def list_items(
+    settings: ServerSettings, status: "Status | None", client_id: str | None, after: str, limit: int
+) -> "tuple[list[Item], dict[Status, int]]":
+    """A page of items, and the counts. On a large ledger only what is asked for is read, if it stands ready to be read so."""
+    if settings.ledger == "json":
+        from dmc.broker.ledger_json import LedgerJson
+
+        make_home(settings.data_folder)
+        seen = LedgerJson.glance(settings.data_folder, RealDisk(), status, client_id, after, limit)
+        if seen is not None:
+            return seen
+    with open_parts(settings, recover=False) as parts:
+        return parts.ledger.select(status, client_id, after, limit), parts.ledger.counts()
 
 
 def open_control(settings: ServerSettings) -> "Control":

@@ -7,6 +7,7 @@ transitions); how bytes reach the disk is journal.py's business.
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -15,10 +16,12 @@ from pydantic import ValidationError
 from dmc.broker.ledger import Change, Finding, Guard, LedgerReport, Op, Put, check_op
 from dmc.broker.ledger_lookup import Lookup
 from dmc.errors import Refused
-from dmc.files import Disk
+from dmc.files import Disk, translate
 from dmc.items import Item, Status
 from dmc.journal import Document, Edit, Entry, Folding
-from dmc.journal_lines import decode_snapshot
+from dmc.journal_glance import Glance, glance
+from dmc.journal_load import JournalSource
+from dmc.journal_snapshot import decode_snapshot
 
 INDEX_FILE = "index.json"
 SCHEMA = 1
@@ -69,6 +72,27 @@ class LedgerJson:
         return document.begin_anew(((item.item_id, item.status.value, raw_of(item)) for item in items), after_seq)
 
     @staticmethod
+    def glance(
+        data: Path, disk: Disk, status: Status | None = None, client_id: str | None = None, after: str = "", limit: int = 200
+    ) -> tuple[list[Item], dict[Status, int]] | None:
+        """A page as `select` gives it, and the counts, without reading the whole index; None if that is not possible now."""
+
+        def ask(seen: Glance) -> tuple[list[Item], dict[Status, int]]:
+            items = (item_of(entry) for _, entry in seen.records(status, after) if needle in entry.raw)
+            page = list(islice((item for item in items if client_id in (None, item.client_id)), limit))
+            counts = seen.counts()
+            return page, {status: counts.get(status, 0) for status in Status}
+
+        needle = _client_needle(client_id)
+        files = JournalSource(disk, data / INDEX_FILE, _SECTIONS, SCHEMA, {})
+        try:
+            return glance(disk, files, SCHEMA, ask)
+        except ValidationError:
+            return None  # A record that is no item: for whoever reads everything to tell.
+        except OSError as problem:
+            raise translate(problem, "reading the index") from problem
+
+    @staticmethod
     def read_odd(content: bytes) -> list[Item]:
         """The items in an index that a person edited or restored; raises Refused if it cannot be one."""
         snapshot = decode_snapshot(content, _SECTIONS, trusted=False)
@@ -94,7 +118,7 @@ class LedgerJson:
 
     def select(self, status: Status | None = None, client_id: str | None = None, after: str = "", limit: int = 200) -> list[Item]:
         self._document.refresh()
-        needle = b"" if client_id is None else b'"client_id":' + json.dumps(client_id).encode()
+        needle = _client_needle(client_id)
         found: list[Item] = []
         for entry in self._entries(status, after, limit if client_id is None else _PAGE):
             if needle in entry.raw:  # Much quicker than reading the record, but another field may hold the same text.
@@ -197,6 +221,11 @@ class LedgerJson:
 
     def close(self) -> None:
         self._document.close()
+
+
+def _client_needle(client_id: str | None) -> bytes:
+    """What the record of every item of a client holds, and hardly any other; of everybody's, if None."""
+    return b"" if client_id is None else b'"client_id":' + json.dumps(client_id).encode()
 
 
 def raw_of(item: Item) -> bytes:

@@ -53,8 +53,8 @@ class MemoryDisk:
         with self._lock:
             return self.files[self._file(path)]
 
-    def read_from(self, path: Path, offset: int) -> bytes:
-        return self.read(path)[offset:]
+    def read_from(self, path: Path, offset: int, most: int = -1) -> bytes:
+        return self.read(path)[offset:] if most < 0 else self.read(path)[offset : offset + most]
 
     def write(self, path: Path, data: bytes) -> None:
         with self._lock:

@@ -73,13 +73,11 @@ def list_items(
     as_json: Json = False,
 ) -> None:
     """List items in order of creation. Example: dmc broker list --status to_do"""
-    from dmc.assemble.server import open_parts
+    from dmc.assemble.server import list_items as page_of
     from dmc.config import load_server
 
     screen = screen_of(context)
-    with open_parts(load_server(config, {"data_folder": data_folder}).settings, recover=False) as parts:
-        items = parts.ledger.select(_status(status), client, after, limit)
-        counts = parts.ledger.counts()
+    items, counts = page_of(load_server(config, {"data_folder": data_folder}).settings, _status(status), client, after, limit)
     if as_json:
         rows = [item.model_dump(mode="json", exclude_none=True) for item in items]
         screen.document("items", {"items": rows, "counts": {str(key): number for key, number in counts.items()}})

@@ -213,8 +213,8 @@ def leftover_temporary_files_stay(patch):
 def a_fold_is_not_announced_in_the_journal(patch):
     real = journal_files.encode_mark
 
-    def silent(seq, prev, op, mark):
-        return b"" if op == "fold" else real(seq, prev, op, mark)
+    def silent(seq, prev, op, mark, layout=None):
+        return b"" if op == "fold" else real(seq, prev, op, mark, layout)
 
     patch.setattr(journal_files, "encode_mark", silent)
 
