@@ -40,7 +40,8 @@ class Machine:
         self.checkout.mkdir()
         for name in ("dmc", "config", "install"):
             shutil.copytree(ROOT / name, self.checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", self.checkout)
+        for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+            shutil.copy(ROOT / name, self.checkout)
         self.python = folder / "python"
         self.python.write_text(PYTHON.format(python=sys.executable, site=sysconfig.get_path("purelib")))
         self.python.chmod(0o755)
@@ -249,6 +250,37 @@ def test_systemd_finds_little_exposed(unit: Path) -> None:
     score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert score is not None, done.stdout + done.stderr
     assert float(score.group(1)) <= 2.0
+
+
+def _calls(group: str) -> set[str]:
+    """The system calls of one of systemd's groups."""
+    listed = subprocess.run(["systemd-analyze", "syscall-filter", group], capture_output=True, text=True, check=True).stdout
+    names = {line.strip() for line in listed.splitlines()[1:] if line.strip() and not line.strip().startswith("#")}
+    return {name for one in names for name in (_calls(one) if one.startswith("@") else {one})}
+
+
+def _allowed(unit: str) -> set[str]:
+    allowed: set[str] = set()
+    for words in re.findall(r"^SystemCallFilter=(.*)$", unit, re.M):
+        named = {call for word in words.removeprefix("~").split() for call in (_calls(word) if word.startswith("@") else {word})}
+        allowed = allowed - named if words.startswith("~") else allowed | named
+    return allowed
+
+
+@pytest.mark.slow
+def test_everything_that_a_conversion_asks_of_the_kernel_is_in_the_units_filter(tmp_path: Path) -> None:
+    if shutil.which("strace") is None or shutil.which("systemd-analyze") is None:
+        pytest.skip("strace or systemd-analyze is not installed here")
+    trace = tmp_path / "calls"
+    command = ["strace", "-f", "-qq", "-e", "signal=none", "-s", "0", "-o", trace, sys.executable, "-m", "dmc", "demo"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT)
+    if "PTRACE_TRACEME" in done.stderr or "ptrace" in done.stderr.lower():
+        pytest.skip(f"processes may not be traced here: {done.stderr[:200]}")
+    assert done.returncode == 0, done.stderr
+    with trace.open() as lines:
+        used = {match.group(1) for line in lines if (match := re.match(r"\d+ +(?:<\.\.\. )?(\w+)[( ]", line))}
+    assert {"prctl", "execve", "openat"} <= used
+    assert used <= _allowed((ROOT / "install/systemd/system/dmc-server.service").read_text())
 
 
 # --- Container -------------------------------------------------------------------------------------------------------
