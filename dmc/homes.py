@@ -47,3 +47,8 @@ def supervision(environ: Mapping[str, str] = os.environ) -> Supervision:
     mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     watched = socket is not None and mine and microseconds.isdigit() and int(microseconds) > 0
     return Supervision(socket, int(microseconds) / 1e6 if watched else None)
+
+
+def time_zone_name(environ: Mapping[str, str] = os.environ) -> str:
+    """The name of the time zone that `$TZ` asks for; empty for that of the machine."""
+    return environ.get("TZ", "").removeprefix(":")

@@ -117,6 +117,15 @@ class ItemPage(BaseModel):
     total: int | None = None
 
 
+class Waiting(BaseModel):
+    """Why the queue of a server waits; `until` (RFC 3339) where that is known."""
+
+    model_config = _READ
+    code: str
+    message: str
+    until: str | None = None
+
+
 class Identity(BaseModel):
     """Who answers at this address. The part after `accepting` is only told to a caller with a token."""
 
@@ -131,6 +140,7 @@ class Identity(BaseModel):
     ledger_seq: int | None = None
     media_types: list[MediaType] | None = None
     conversion_types: list[str] | None = None
+    waiting: Waiting | None = None
 
 
 class CheckEntry(BaseModel):

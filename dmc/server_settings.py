@@ -1,14 +1,17 @@
 """What `config/server.toml` may say: frozen models, unknown keys refused. Loading stands in config.py."""
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dmc.conversions import MediaType, with_own_types
 from dmc.errors import DmcError
-from dmc.homes import UserPath, state_home
+from dmc.homes import UserPath, state_home, time_zone_name
+from dmc.quiet_hours import EndAction, QuietHours, parse_window, zone_of
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+Value = TypeVar("Value")
 _ALL_MEDIA = (MediaType.VIDEO, MediaType.AUDIO, MediaType.IMAGE)
 
 
@@ -34,6 +37,19 @@ class Retention(BaseModel):
     acknowledged_days: float = Field(default=7.0, ge=0, le=36_500, description="days after the client has its result")
 
 
+class QuietWindow(BaseModel):
+    """A time in which nothing is begun."""
+
+    model_config = _FROZEN
+    when: str = Field(description='days and times, e.g. "mon-fri 08:00-18:00" or "22:00-07:00"')
+    end_action: EndAction = Field(default="finish", description="running conversions then: finish, freeze (stand still) or put-back")
+
+    @field_validator("when")
+    @classmethod
+    def _is_window(cls, when: str) -> str:
+        return _said_as_value_error(lambda: parse_window(when), when)
+
+
 class ServerSettings(BaseModel):
     """What `config/server.toml` may say."""
 
@@ -49,14 +65,31 @@ class ServerSettings(BaseModel):
     allowed_hosts: tuple[str, ...] = Field(default=(), description="host names by which people reach this server")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")
     conversion_types: dict[str, dict[str, Any]] = Field(default_factory=dict, description="own types: a built-in base and its options")
+    time_zone: str = Field(default="", description="time zone of quiet hours; empty: that of the machine")
+    quiet_hours: tuple[QuietWindow, ...] = Field(default=(), description="when nothing is begun, and what becomes of what runs")
     limits: Limits = Limits()
     retention: Retention = Retention()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        return _said_as_value_error(lambda: zone_of(name), name)
 
     @field_validator("conversion_types")
     @classmethod
     def _are_types(cls, own: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        try:
-            with_own_types(own)
-        except DmcError as problem:
-            raise ValueError(f"{problem.message} {problem.hint}".strip()) from None
-        return own
+        return _said_as_value_error(lambda: with_own_types(own), own)
+
+    def hours(self) -> QuietHours:
+        """The quiet hours in their time zone."""
+        windows = [parse_window(one.when, one.end_action) for one in self.quiet_hours]
+        return QuietHours(windows, zone_of(self.time_zone or time_zone_name()))
+
+
+def _said_as_value_error(check: Callable[[], object], value: Value) -> Value:
+    """`value` if `check` has nothing against it; pydantic tells a ValueError with the key."""
+    try:
+        check()
+    except DmcError as problem:
+        raise ValueError(f"{problem.message} {problem.hint}".strip()) from None
+    return value

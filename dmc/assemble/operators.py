@@ -10,6 +10,7 @@ from dmc.clock import SystemClock, rfc3339
 from dmc.errors import NotFound, TornLedger, WrongStatus
 from dmc.files import RealDisk, make_home
 from dmc.locks import ProcessLock
+from dmc.quiet_hours import moment_of
 from dmc.server_settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -123,3 +124,12 @@ def migrate_ledger(settings: ServerSettings, to: str, *, dry_run: bool) -> int:
             old.close()
         put_away(data, disk, SQLITE_FILES if to == "json" else JSON_FILES)
         return number
+
+
+def ask_broker(settings: ServerSettings, mode: str, until: str | None, *, dry_run: bool) -> str | None:
+    """Ask the broker for a mode, until then; returns the end (RFC 3339). Raises UsageFault for what is no time to come."""
+    clock = SystemClock()
+    end = None if until is None else moment_of(until, clock.now(), settings.hours().zone)
+    if not dry_run:
+        open_control(settings).ask(mode, end)
+    return None if end is None else rfc3339(end)

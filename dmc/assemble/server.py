@@ -170,7 +170,9 @@ def build_broker(settings: ServerSettings, parts: Parts, pool: "WorkerPool") -> 
     """The broker of a data folder."""
     from dmc.broker.broker import Broker, BrokerSettings
 
-    bounds = BrokerSettings(disk_floor=settings.limits.disk_floor, acknowledged_days=settings.retention.acknowledged_days)
+    bounds = BrokerSettings(
+        disk_floor=settings.limits.disk_floor, acknowledged_days=settings.retention.acknowledged_days, quiet_hours=settings.hours()
+    )
     return Broker(parts.ledger, parts.storage, pool, parts.clock, parts.control, parts.threads, bounds)
 
 

@@ -6,17 +6,18 @@ never speaks HTTP, and never touches an item but through its keeper.
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dmc.broker import outcomes
 from dmc.broker.attempts import Attempts
-from dmc.broker.control import Control, Mode, Superseded
+from dmc.broker.control import Control, Superseded
 from dmc.broker.decide import Action, Standing, decide
 from dmc.broker.executor import Executor
 from dmc.broker.keeper import Keeper
 from dmc.broker.ledger import Ledger
 from dmc.broker.recovery import Recovery, every
 from dmc.broker.retention import Retention
+from dmc.broker.stance import Stance, Stances, Waiting, why_waiting
 from dmc.broker.storage import Place, Storage
 from dmc.broker.threads import ThreadIndex
 from dmc.broker.twins import Twins
@@ -26,6 +27,7 @@ from dmc.errors import DiskFault, DiskFull, TornLedger, Unavailable
 from dmc.items import Item, Status
 from dmc.jobs import Report
 from dmc.log import Log
+from dmc.quiet_hours import QuietHours
 
 _LOG = Log("broker")
 
@@ -37,11 +39,13 @@ MOST_FAULTS = 5
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
     """`disk_floor`: bytes that stay free. `acknowledged_days`: how long acknowledged results are kept. `upload_expiry_s`: how long an
-    upload that nobody goes on with may lie in incoming/, should its server not have tidied it up before."""
+    upload that nobody goes on with may lie in incoming/, should its server not have tidied it up before. `quiet_hours`: when nothing
+    is begun."""
 
     disk_floor: int = 1024**3
     acknowledged_days: float = 7.0
     upload_expiry_s: float = 7 * 86400.0
+    quiet_hours: QuietHours = field(default_factory=QuietHours)
 
 
 class Broker:
@@ -70,6 +74,8 @@ class Broker:
         self._standings: dict[str, Standing] = {}
         self._seq: int | None = None
         self._decided_for: object = None
+        self._stances = Stances(control, settings.quiet_hours, clock)
+        self._waiting: Waiting | None = None
         self._folded_at = -1
         self.rounds = 0  # Counts on while the loop lives.
 
@@ -84,8 +90,11 @@ class Broker:
         try:
             self._epoch = self._control.new_epoch()
             self._ledger.checkpoint()  # Under the ledger's lock: whatever an older broker commits from here on, it is refused.
-            Recovery(self._ledger, self._storage, self._keeper, self._clock, expiry_s=self._settings.upload_expiry_s).run()
-            self._tell(self._control.mode())
+            beat = self._control.last_beat()
+            was_frozen = beat is not None and beat.frozen
+            expiry_s = self._settings.upload_expiry_s
+            Recovery(self._ledger, self._storage, self._keeper, self._clock, expiry_s=expiry_s, was_frozen=was_frozen).run()
+            self._tell()
         except BaseException:
             self._control.release()
             raise
@@ -114,7 +123,7 @@ class Broker:
     def _wait(self) -> None:
         """Until somebody changes the ledger, or it is time to look at the workers. An idle moment folds the journal."""
         seen = self._seq or 0
-        if self._bench.running or self._bench.reports:
+        if self._bench.reports or (self._bench.running and not self._bench.is_frozen):
             self._ledger.watch(seen, LOOK_EVERY_S)
         elif self._ledger.watch(seen, IDLE_LOOK_S) == seen != self._folded_at:
             self._ledger.checkpoint()
@@ -133,13 +142,12 @@ class Broker:
 
     def step(self) -> bool:
         """Hear, follow, decide, do. Returns whether anything was done. Never blocks longer than the disk does."""
-        mode = self._control.mode()
         self._keeper.catch_up()
         heard = self._hear()
         followed = self._follow()
-        acted = self._act(mode)
+        acted = self._act(self._stances.now()[1])
         aged = self._retention.step()
-        self._tell(mode)
+        self._tell()
         return heard or followed or acted or aged
 
     def _hear(self) -> bool:
@@ -191,18 +199,21 @@ class Broker:
             self._standings.pop(item_id, None)
             self._attempts.forget(item_id)
 
-    def _act(self, mode: Mode) -> bool:
+    def _act(self, stance: Stance) -> bool:
         """Do what is decided, unless nothing has changed since it was decided last."""
+        self._bench.freeze(stance.running == "freeze")
         has_room = self._storage.free_bytes() >= self._settings.disk_floor
         resting, free, running = self._attempts.resting(), self._bench.free_slots(), frozenset(self._bench.running)
-        basis = (self._seq, mode, has_room, resting, free, running)
+        basis = (self._seq, stance, has_room, resting, free, running)
         if basis == self._decided_for:
             return False
         standings = self._standings.values()
-        actions = decide(standings, running=running, resting=resting, free_slots=free, mode=mode, has_room=has_room)
+        actions = decide(standings, running=running, resting=resting, free_slots=free, stance=stance, has_room=has_room)
         for action in actions:
             self._do(action)
         self._decided_for = basis
+        to_do = sum(one.status is Status.TO_DO for one in standings)
+        self._waiting = why_waiting(stance, to_do=to_do, resting=len(resting), running=len(running), free_slots=free, has_room=has_room)
         return bool(actions)
 
     def _do(self, action: Action) -> None:
@@ -233,10 +244,13 @@ class Broker:
                 if item is not None:
                     self._keeper.remove(item)
 
-    def _tell(self, mode: Mode) -> None:
+    def _tell(self) -> None:
         """Sign of life and thread index; without room for them the work goes on all the same."""
         try:
-            self._control.beat(os.getpid(), self._epoch, mode)
+            mode, stance = self._stances.now()
+            waiting = stance.waiting or self._waiting
+            said = None if waiting is None else waiting.to_plain()
+            self._control.beat(os.getpid(), self._epoch, mode, said, frozen=self._bench.is_frozen)
             self._bench.tell()
         except DiskFull as problem:
             _LOG.warning("not-told", reason=problem)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from dmc.clock import Clock, rfc3339
 from dmc.conversions import did_you_mean
@@ -19,6 +20,9 @@ from dmc.files import Disk, translate, write_durably, write_loosely
 from dmc.locks import ProcessLock
 
 BEAT_EVERY_S = 0.5
+STALE_BEAT_S = 30.0
+"""After so many seconds without a sign of life a broker is taken for gone."""
+
 LOCK_WAIT_S = 2.0
 """How long a new broker waits for one that is just ending."""
 
@@ -28,11 +32,21 @@ class Superseded(Locked):
 
 
 class Mode(StrEnum):
-    """run: convert · pause: begin nothing, put back what runs · drain: begin nothing, finish what runs."""
+    """run: convert · pause: begin nothing, what runs stands still · put-back: begin nothing, what runs is put back ·
+    drain: begin nothing, finish what runs."""
 
     RUN = "run"
     PAUSE = "pause"
+    PUT_BACK = "put-back"
     DRAIN = "drain"
+
+
+@dataclass(frozen=True, slots=True)
+class Wished:
+    """What an operator asked for, and until when; it is over by itself then."""
+
+    mode: Mode = Mode.RUN
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,8 @@ class Beat:
     pid: int
     broker_epoch: str
     beat_at: datetime
+    waiting: dict[str, Any] | None = None
+    frozen: bool = False
 
 
 class Control:
@@ -56,7 +72,7 @@ class Control:
         self._epoch = data / "broker.epoch"
         self._lock = ProcessLock(data / "broker.lock", timeout_s=lock_wait_s)
         self._is_held = False
-        self._last_beat: tuple[float, Mode] | None = None
+        self._last_beat: tuple[float, object] | None = None
 
     def hold(self) -> None:
         """Become the only broker of this data folder; raises Locked with the pid of the one that is."""
@@ -75,45 +91,69 @@ class Control:
             self._lock.release()
 
     def mode(self) -> Mode:
-        """The mode that was asked for last; run if none was."""
-        try:
-            return Mode(self._disk.read(self._mode).decode().strip())
-        except (FileNotFoundError, ValueError):
-            return Mode.RUN
+        """The mode that counts now."""
+        return self.wished().mode
 
-    def ask(self, mode: str) -> None:
-        """Ask for a mode; the broker, now or when it starts, goes by it."""
+    def wished(self) -> Wished:
+        """The mode that was asked for last; run if none was, or if its time is over."""
+        try:
+            name, _, until = self._disk.read(self._mode).decode().strip().partition(" until ")
+            wished = Wished(Mode(name), datetime.fromisoformat(until) if until else None)
+            return Wished() if wished.until is not None and wished.until <= self._clock.now() else wished
+        except (FileNotFoundError, ValueError, TypeError):
+            return Wished()
+
+    def ask(self, mode: str, until: datetime | None = None) -> Wished:
+        """Ask for a mode, for good or `until` then; the broker, now or when it starts, goes by it."""
         if mode not in set(Mode):
             raise UsageFault(f"there is no mode {mode!r}.", did_you_mean(mode, set(Mode)))
+        if until is not None and mode == Mode.RUN:
+            raise UsageFault("going on has no end.", "Say until when to pause or to drain.")
+        line = mode if until is None else f"{mode} until {rfc3339(until)}"
         try:
-            write_durably(self._disk, self._mode, mode.encode() + b"\n")
+            write_durably(self._disk, self._mode, line.encode() + b"\n")
         except OSError as problem:
             raise translate(problem, "setting the broker's mode") from problem
+        return Wished(Mode(mode), until)
 
-    def beat(self, pid: int, epoch: str, mode: Mode) -> None:
-        """Tell that the broker lives; writes only when the last time was half a second ago or the mode is another one."""
-        now = self._clock.monotonic()
-        if self._last_beat is not None and now - self._last_beat[0] < BEAT_EVERY_S and self._last_beat[1] is mode:
+    def beat(self, pid: int, epoch: str, mode: Mode, waiting: dict[str, Any] | None = None, *, frozen: bool = False) -> None:
+        """Tell that the broker lives; writes only when the last time was half a second ago or there is news.
+
+        `waiting`: why the queue waits. `frozen`: the workers stand still.
+        """
+        now, news = self._clock.monotonic(), (mode, waiting, frozen)
+        if self._last_beat is not None and now - self._last_beat[0] < BEAT_EVERY_S and self._last_beat[1] == news:
             return
-        state = {"mode": mode, "pid": pid, "broker_epoch": epoch, "beat_at": rfc3339(self._clock.now())}
+        beat_at = rfc3339(self._clock.now())
+        state = {"mode": mode, "pid": pid, "broker_epoch": epoch, "beat_at": beat_at, "waiting": waiting, "frozen": frozen}
         try:
             write_loosely(self._disk, self._state, json.dumps(state).encode() + b"\n")
         except OSError as problem:
             raise translate(problem, "writing broker.json") from problem
-        self._last_beat = (now, mode)
+        self._last_beat = (now, news)
 
     def last_beat(self) -> Beat | None:
         """The broker's last sign of life, of whichever process; None if there never was one."""
         try:
             state = json.loads(self._disk.read(self._state))
-            return Beat(state["mode"], int(state["pid"]), str(state["broker_epoch"]), datetime.fromisoformat(state["beat_at"]))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            beat_at, waiting = datetime.fromisoformat(state["beat_at"]), state.get("waiting")
+            return Beat(state["mode"], int(state["pid"]), str(state["broker_epoch"]), beat_at, waiting, state.get("frozen") is True)
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def beat_age_s(self) -> float | None:
         """Seconds since the broker's last sign of life; None if there never was one."""
         beat = self.last_beat()
         return None if beat is None else max(0.0, (self._clock.now() - beat.beat_at).total_seconds())
+
+    def waiting(self) -> dict[str, Any] | None:
+        """Why the queue waits, as the broker said last; `broker-down` if it says nothing. Keys: code, message, until."""
+        beat, age = self.last_beat(), self.beat_age_s()
+        if beat is None or age is None:
+            return {"code": "broker-down", "message": "no broker has worked here yet. Start one: dmc broker run", "until": None}
+        if age >= STALE_BEAT_S:
+            return {"code": "broker-down", "message": f"the broker gave no sign of life for {age:.0f} s.", "until": None}
+        return beat.waiting
 
     def new_epoch(self) -> str:
         """Make this the newest broker; returns its name."""

@@ -1,4 +1,4 @@
-"""What to do next, as a pure function: (items, running jobs, free slots, mode) → actions. It touches nothing.
+"""What to do next, as a pure function: (items, running jobs, free slots, stance) → actions. It touches nothing.
 
 Items are seen as `Standing`: the little of a record that decisions need, for a hundred thousand of them at once.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from dmc.broker.control import Mode
+from dmc.broker.stance import Stance
 from dmc.broker.twins import content_of
 from dmc.items import Item, Status, Wish
 
@@ -46,7 +46,7 @@ class Action:
 
 
 def decide(
-    standings: Iterable[Standing], *, running: Set[str], resting: Set[str], free_slots: int, mode: Mode, has_room: bool
+    standings: Iterable[Standing], *, running: Set[str], resting: Set[str], free_slots: int, stance: Stance, has_room: bool
 ) -> list[Action]:
     """What to do with items that matter. `running` have a job, `resting` wait for another try, `has_room`: the disk floor is kept.
 
@@ -54,9 +54,9 @@ def decide(
     2 finished_with_errors, wish retry        → retry: to_do, another attempt
     3 to_do, wish cancel                      → cancel: finished_with_errors
     4 in_progress and running, wish cancel    → kill; its report ends it
-    5 in_progress and running, mode pause     → kill; its report puts it back
+    5 in_progress and running, to be put back → kill; its report puts it back; freezing is the workbench's, for all at once
     6 in_progress and not running             → put back: whoever ran it is gone
-    7 to_do, mode run, room on the disk       → claim, the highest priority first, then the oldest, as many as there are slots;
+    7 to_do, new ones are begun, disk has room→ claim, the highest priority first, then the oldest, as many as there are slots;
                                                 but not while a twin is in progress: its end may do for both; and none that
                                                 is held until an operator adopts it
     """
@@ -64,14 +64,14 @@ def decide(
     waiting: list[Standing] = []
     begun: set[int | None] = set()
     for one in standings:
-        verb = _verb(one, one.item_id in running, mode)
+        verb = _verb(one, one.item_id in running, stance)
         if verb is not None:
             actions.append(Action(verb, one.item_id))
         elif one.status is Status.TO_DO and not one.is_held and one.item_id not in resting:
             waiting.append(one)
         if one.status is Status.IN_PROGRESS:
             begun.add(one.content)
-    if mode is Mode.RUN and has_room and free_slots > 0:
+    if stance.begins and has_room and free_slots > 0:
         actions += [Action("claim", one.item_id) for one in _first(waiting, begun - {None}, free_slots)]
     return actions
 
@@ -89,7 +89,7 @@ def _first(waiting: list[Standing], begun: Set[int | None], count: int) -> list[
         looked_at *= 4
 
 
-def _verb(one: Standing, runs: bool, mode: Mode) -> Verb | None:
+def _verb(one: Standing, runs: bool, stance: Stance) -> Verb | None:
     match one.status, one.wish:
         case ((Status.FINISHED_SUCCESSFUL | Status.FINISHED_WITH_ERRORS), Wish.DELETE):
             return "remove"
@@ -100,7 +100,7 @@ def _verb(one: Standing, runs: bool, mode: Mode) -> Verb | None:
         case Status.IN_PROGRESS, Wish.CANCEL if runs:
             return "kill"
         case Status.IN_PROGRESS, _ if runs:
-            return "kill" if mode is Mode.PAUSE else None
+            return "kill" if stance.running == "put-back" else None
         case Status.IN_PROGRESS, _:
             return "put-back"
     return None

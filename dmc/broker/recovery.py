@@ -27,12 +27,15 @@ _OLD_S = 3600.0
 class Recovery:
     """One start-up; see the top of this file. The caller holds broker.lock."""
 
-    def __init__(self, ledger: Ledger, storage: Storage, keeper: Keeper, clock: Clock, *, expiry_s: float) -> None:
+    def __init__(
+        self, ledger: Ledger, storage: Storage, keeper: Keeper, clock: Clock, *, expiry_s: float, was_frozen: bool = False
+    ) -> None:
         self._ledger = ledger
         self._storage = storage
         self._keeper = keeper
         self._clock = clock
         self._expiry_s = expiry_s
+        self._was_frozen = was_frozen
 
     def run(self) -> None:
         """Correct everything that needs it. Raises TornLedger rather than take every folder for a foreign one."""
@@ -97,6 +100,8 @@ class Recovery:
         now = rfc3339(self._clock.now())
         if verb in ("missing", "changed"):
             return outcomes.failed(item, (outcomes.MISSING if verb == "missing" else outcomes.CHANGED,), now)
+        if self._was_frozen:  # What stood still brought nothing down.
+            return outcomes.put_back(item, (outcomes.CUT_SHORT,))
         return outcomes.crashed(item, (outcomes.CUT_SHORT,), now)
 
     def _adopt(self, item: Item) -> None:

@@ -52,9 +52,17 @@ class Workbench:
         """Items that have a job, as they were claimed."""
         self.reports: list[Report] = []
         """Ends of jobs that have not been written down."""
+        self.is_frozen = False
 
     def free_slots(self) -> int:
         return self._executor.free_slots()
+
+    def freeze(self, wanted: bool) -> None:
+        """Let all that runs stand still, or go on."""
+        if wanted != self.is_frozen:
+            self.is_frozen = wanted
+            self._executor.freeze() if wanted else self._executor.thaw()
+            _LOG.info("frozen" if wanted else "thawed", running=len(self.running))
 
     def hear(self) -> bool:
         """Take in what workers say; returns whether any said something."""

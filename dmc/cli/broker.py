@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dmc.cli.convert import Options, parse_options
-from dmc.cli.render import DryRun, Json, bytes_text, screen_of
+from dmc.cli.render import DryRun, Json, bytes_text, screen_of, waiting_text
 
 if TYPE_CHECKING:
     from dmc.items import Item, Status
@@ -74,17 +74,22 @@ def list_items(
 ) -> None:
     """List items in order of creation. Example: dmc broker list --status to_do"""
     from dmc.assemble.server import list_items as page_of
+    from dmc.assemble.server import open_control
     from dmc.config import load_server
 
     screen = screen_of(context)
-    items, counts = page_of(load_server(config, {"data_folder": data_folder}).settings, _status(status), client, after, limit)
+    settings = load_server(config, {"data_folder": data_folder}).settings
+    items, counts = page_of(settings, _status(status), client, after, limit)
+    waiting = open_control(settings).waiting()
     if as_json:
         rows = [item.model_dump(mode="json", exclude_none=True) for item in items]
-        screen.document("items", {"items": rows, "counts": {str(key): number for key, number in counts.items()}})
+        screen.document("items", {"items": rows, "counts": {str(key): number for key, number in counts.items()}, "waiting": waiting})
         return
     lines = [[i.item_id, _standing(i), i.conversion_type, bytes_text(i.file_size), i.original_file_name] for i in items]
     screen.table(["ITEM", "STATUS", "TO", "SIZE", "NAME"], lines)
     screen.say(", ".join(f"{number} {key}" for key, number in counts.items()))
+    if waiting is not None:
+        screen.say(waiting_text(waiting["message"], waiting["until"]))
 
 
 def _standing(item: "Item") -> str:
@@ -128,16 +133,34 @@ def verify(
     raise typer.Exit(1 if report.findings else 0)
 
 
-@app.command()
-def pause(context: typer.Context, config: Config = None, data_folder: Data = None, as_json: Json = False, dry_run: DryRun = False) -> None:
-    """Begin nothing new and put running conversions back. Example: dmc broker pause"""
-    _set_mode(context, "pause", config, data_folder, as_json, dry_run)
+Until = Annotated[str | None, typer.Option("--until", help="Go on by itself then: 07:00 (the next one) or RFC 3339.")]
 
 
 @app.command()
-def drain(context: typer.Context, config: Config = None, data_folder: Data = None, as_json: Json = False, dry_run: DryRun = False) -> None:
+def pause(
+    context: typer.Context,
+    until: Until = None,
+    put_back: Annotated[bool, typer.Option("--put-back", help="Put running conversions back instead of freezing them.")] = False,
+    config: Config = None,
+    data_folder: Data = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Begin nothing new; what runs stands still and goes on later. Example: dmc broker pause --until 07:00"""
+    _set_mode(context, "put-back" if put_back else "pause", config, data_folder, as_json, dry_run, until)
+
+
+@app.command()
+def drain(
+    context: typer.Context,
+    until: Until = None,
+    config: Config = None,
+    data_folder: Data = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
     """Finish what is running, begin nothing new. Example: dmc broker drain"""
-    _set_mode(context, "drain", config, data_folder, as_json, dry_run)
+    _set_mode(context, "drain", config, data_folder, as_json, dry_run, until)
 
 
 @app.command()
@@ -146,18 +169,18 @@ def resume(context: typer.Context, config: Config = None, data_folder: Data = No
     _set_mode(context, "run", config, data_folder, as_json, dry_run)
 
 
-def _set_mode(context: typer.Context, mode: str, config: Path | None, data_folder: Path | None, as_json: bool, dry_run: bool) -> None:
-    from dmc.assemble.server import open_control
+def _set_mode(
+    context: typer.Context, mode: str, config: Path | None, data_folder: Path | None, as_json: bool, dry_run: bool, until: str | None = None
+) -> None:
+    from dmc.assemble.operators import ask_broker
     from dmc.config import load_server
 
     screen = screen_of(context)
-    control = open_control(load_server(config, {"data_folder": data_folder}).settings)
-    if not dry_run:
-        control.ask(mode)
+    end = ask_broker(load_server(config, {"data_folder": data_folder}).settings, mode, until, dry_run=dry_run)
     if as_json:
-        screen.document("broker_mode", {"mode": mode, "dry_run": dry_run})
+        screen.document("broker_mode", {"mode": mode, "until": end, "dry_run": dry_run})
         return
-    screen.say(f"{'would set the broker to' if dry_run else 'the broker is asked to'} {mode}.")
+    screen.say(f"{'would set the broker to' if dry_run else 'the broker is asked to'} {mode}{f' until {end}' if end else ''}.")
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dmc.cli.convert import Options, parse_options
-from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of
+from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of, waiting_text
 
 if TYPE_CHECKING:
     from dmc.client.errand import Errand
@@ -150,16 +150,20 @@ def status(
             return
         found = [errand.find(one) for one in ids] if ids else errand.records()
         live_views = errand.live(found)
+        waiting = errand.waiting(found)
         for problem in errand.unreachable:
             screen.say(f"{problem}")
     offline = _offline(config)
     for folder in offline:
         screen.say(f"offline: {clean(folder)}; nothing is taken from it or put into it. See: dmc client folder list")
     if as_json:
+        reasons = {server: why.model_dump() for server, why in waiting.items()}
         records = [record_view(r, live_views.get(r.item_id or "")) for r in found]
-        screen.document("status", {"records": records, "offline_folders": offline})
+        screen.document("status", {"records": records, "offline_folders": offline, "waiting": reasons})
         return
     screen.table(["ITEM", "STATUS", "TO", "SIZE", "NAME", "NOTE"], [_row(r, live_views.get(r.item_id or "")) for r in found])
+    for server, why in waiting.items():
+        screen.say(waiting_text(why.message, why.until, server))
 
 
 def _row(record: "OutboxRecord", live: "ItemView | None") -> list[str]:

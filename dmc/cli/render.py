@@ -127,3 +127,9 @@ def _lay_out(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     for row in cells:
         lines.append("  ".join(short(cell, size).ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip())
     return lines
+
+
+def waiting_text(message: str, until: str | None, server: str = "") -> str:
+    """Why a queue waits, for people."""
+    at = f"{server}: " if server else ""
+    return f"{at}waiting: {message}{f' Until {until}.' if until else ''}"

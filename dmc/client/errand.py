@@ -20,7 +20,7 @@ from dmc.errors import DmcError, Locked, NotFound, Refused, ServerUnreachable, U
 from dmc.files import Disk
 from dmc.items import ItemIds
 from dmc.locks import ProcessLock
-from dmc.protocol import ItemView
+from dmc.protocol import ItemView, Waiting
 
 LOOK_S = 0.5
 """How often a command that waits looks again."""
@@ -81,6 +81,19 @@ class Errand:
             except DmcError as problem:
                 self.unreachable.append(f"{address.name}: {problem.message}")
         return views
+
+    def waiting(self, records: Sequence[OutboxRecord]) -> dict[str, Waiting]:
+        """Why the queues that hold these records wait, by server; one that is away, or does not wait, is left out."""
+        found: dict[str, Waiting] = {}
+        names = {record.server_name for record in records if record.status in (OutboxStatus.TO_DO, OutboxStatus.IN_PROGRESS)}
+        for address, transport in self._servers:
+            if address.name in names:
+                try:
+                    said = transport.reach().waiting
+                except DmcError:
+                    continue  # `live` tells who is away
+                found |= {address.name: said} if said is not None else {}
+        return found
 
     def changes(self, prefixes: Sequence[str]) -> Iterator[tuple[OutboxRecord, ItemView | None]]:
         """Each record whenever it changed, until all are done or somebody stops."""

@@ -42,6 +42,7 @@ from dmc.server.policy import MIB
 from dmc.server.policy import ServerLimits as ServerLimits
 from dmc.server.receiving import refuse_if_full
 from dmc.server.shelf import Shelf
+from dmc.server.steering import Steering
 from dmc.server.tls import Tls
 from dmc.server.tokens import Tokens
 from dmc.server.uploads import Uploads
@@ -97,7 +98,7 @@ class Server:
         concatenation = Concatenation(uploads=self.uploads, lookup=lookup, offload=offload, limits=limits)
         self._downloads = Downloads(ledger=ledger, storage=storage, shelf=shelf, offload=offload)
         self._tls = tls
-        identities = Identities(instance_id=instance_id, ledger=ledger, storage=storage, offload=offload, limits=limits)
+        identities = Identities(instance_id=instance_id, ledger=ledger, storage=storage, control=control, offload=offload, limits=limits)
         self._door = Door(tokens=tokens, clock=clock, offload=offload, limits=limits, identity=identities.bare(accepting=True), tls=tls)
         self._rooms = (
             *self._door.rooms,
@@ -108,6 +109,7 @@ class Server:
             Check(ledger=ledger, uploads=self.uploads, views=views, offload=offload),
             Events(self._feed, still_known=self._door.auth.still_known),
             identities,
+            Steering(control=control, clock=clock, offload=offload),
             Health(ledger=ledger, storage=storage, control=control, offload=offload, limits=limits, gauges=self._gauges),
             Page(),
             OpenApi(),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from aiohttp import web
 from pydantic import BaseModel
 
-from dmc.broker.control import Control
+from dmc.broker.control import STALE_BEAT_S, Control
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
 from dmc.errors import DmcError
@@ -18,7 +18,6 @@ from dmc.server.offload import Offload
 from dmc.server.policy import ServerLimits
 from dmc.server.replies import json_reply
 
-STALE_BEAT_S = 30.0
 LEDGER_S = 5.0
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

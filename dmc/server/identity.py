@@ -11,12 +11,13 @@ from aiohttp import web
 from pydantic import BaseModel
 
 import dmc
+from dmc.broker.control import Control
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
 from dmc.conversions import DEFAULT_CONVERSIONS, EXTENSIONS, MediaType, describe
 from dmc.errors import BadSettings
 from dmc.files import Disk, write_durably
-from dmc.protocol import PROTOCOL, SERVER, SERVICE, TYPES, Identity
+from dmc.protocol import PROTOCOL, SERVER, SERVICE, TYPES, Identity, Waiting
 from dmc.server.auth import CALLER
 from dmc.server.calls import ANYBODY, Call, add
 from dmc.server.offload import Offload
@@ -60,10 +61,13 @@ class TypeList(BaseModel):
 class Identities:
     """`/api/v1/server` and `/api/v1/types`."""
 
-    def __init__(self, *, instance_id: str, ledger: Ledger, storage: Storage, offload: Offload, limits: ServerLimits) -> None:
+    def __init__(
+        self, *, instance_id: str, ledger: Ledger, storage: Storage, control: Control, offload: Offload, limits: ServerLimits
+    ) -> None:
         self._instance_id = instance_id
         self._ledger = ledger
         self._storage = storage
+        self._control = control
         self._offload = offload
         self._limits = limits
 
@@ -81,6 +85,7 @@ class Identities:
         identity = self.bare(accepting=accepting)
         if CALLER not in request:
             return json_reply(identity.model_dump(exclude_none=True))
+        waiting = await self._offload.quick(self._control.waiting)
         return json_reply(
             identity.model_copy(
                 update={
@@ -90,6 +95,7 @@ class Identities:
                     "ledger_seq": self._ledger.seq,
                     "media_types": list(self._limits.media_types),
                     "conversion_types": list(self._limits.conversions),
+                    "waiting": None if waiting is None else Waiting.model_validate(waiting),
                 }
             )
         )

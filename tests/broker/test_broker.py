@@ -1,16 +1,22 @@
 """The broker's step: what it hears, decides and does, in memory."""
 
 import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from dmc.broker import outcomes
 from dmc.broker.control import Control
 from dmc.broker.storage import Place
 from dmc.broker.wishes import acknowledge, prioritise, wish
+from dmc.clock import ManualClock
 from dmc.errors import DiskFull, Locked
 from dmc.items import Outcome, Status, Wish
 from dmc.jobs import ErrorNote
-from tests.broker.fakes import RESULT, House
+from dmc.quiet_hours import QuietHours, parse_window
+from tests.broker.fakes import RESULT, House, Workers
 
 
 @pytest.fixture
@@ -194,17 +200,149 @@ def test_below_the_disk_floor_nothing_begins(house):
     assert house.status(item.item_id) is Status.IN_PROGRESS
 
 
-def test_pause_puts_back_and_resume_goes_on(house):
-    item = house.add()
+def test_pause_freezes_what_runs_and_resume_goes_on(house):
+    running = house.add()
     house.settle()
     house.control.ask("pause")
+    waiting = house.add()
+    house.settle()
+    assert (house.workers.is_frozen, list(house.workers.jobs)) == (True, [running.item_id])
+    assert (house.status(running.item_id), house.status(waiting.item_id)) == (Status.IN_PROGRESS, Status.TO_DO)
+    assert (house.control.last_beat().mode, house.control.last_beat().frozen) == ("pause", True)
+    assert house.control.waiting()["code"] == "paused"
+    house.control.ask("run")
+    house.settle()
+    assert (house.workers.is_frozen, house.status(waiting.item_id)) == (False, Status.IN_PROGRESS)
+    assert house.control.waiting() is None
+    house.workers.convert(running.item_id)
+    house.settle()
+    assert house.status(running.item_id) is Status.FINISHED_SUCCESSFUL
+
+
+def test_a_pause_that_has_an_end_ends_by_itself(house):
+    item = house.add()
+    house.control.ask("pause", house.clock.now() + timedelta(hours=9))
+    house.settle()
+    assert house.control.waiting()["until"] == "2026-01-01T09:00:00.000000Z"
+    house.clock.advance(9 * 3600 - 1)
+    house.settle()
+    assert house.status(item.item_id) is Status.TO_DO
+    house.clock.advance(1)
+    house.settle()
+    assert house.status(item.item_id) is Status.IN_PROGRESS
+
+
+def test_a_frozen_item_is_cancelled_and_what_it_wrote_is_removed(house):
+    item = house.add()
+    house.settle()
+    house.disk.write(Path(house.workers.jobs[item.item_id].out_dir) / "result.mkv", b"half")
+    house.control.ask("pause")
+    house.settle()
+    wish(house.ledger, item.item_id, Wish.CANCEL)
+    house.settle()
+    assert house.ledger.get(item.item_id).errors[0].code == "cancelled"
+    assert house.disk.names(house.storage.folder(item.item_id) / "out") == []
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_a_broker_that_ends_while_paused_puts_back_and_stays_paused(tmp_path, how):
+    house = House(tmp_path)
+    house.broker.start_up()
+    item = house.add()
+    house.settle()
+    for _ in range(outcomes.MOST_CRASHES + 1):
+        house.control.ask("pause")
+        house.settle()
+        house.broker.stop() if how == "stopped" else house.control.release()
+        house.workers = Workers(house.disk)
+        house.broker = house.new_broker()
+        house.broker.start_up()
+        house.settle()
+        assert (house.status(item.item_id), house.workers.is_frozen, house.workers.jobs) == (Status.TO_DO, True, {})
+        assert house.ledger.get(item.item_id).crashes == 0, "what stood still brought nothing down"
+        house.control.ask("run")
+        house.settle()
+        assert house.status(item.item_id) is Status.IN_PROGRESS
+    house.broker.stop()
+
+
+def test_put_back_gives_the_workers_free_and_resume_goes_on(house):
+    item = house.add()
+    house.settle()
+    house.control.ask("put-back")
     house.settle()
     assert (house.status(item.item_id), house.workers.jobs) == (Status.TO_DO, {})
-    assert house.control.last_beat().mode == "pause"
+    assert house.control.last_beat().mode == "put-back"
     house.control.ask("run")
     house.settle()
     assert house.status(item.item_id) is Status.IN_PROGRESS
     assert house.ledger.get(item.item_id).attempt == 1
+
+
+@pytest.mark.parametrize(
+    ("end_action", "while_quiet"),
+    [("finish", (Status.IN_PROGRESS, False)), ("freeze", (Status.IN_PROGRESS, True)), ("put-back", (Status.TO_DO, False))],
+)
+def test_quiet_hours_begin_and_end_by_the_clock_alone(tmp_path, end_action, while_quiet):
+    house = House(tmp_path, quiet_hours=QuietHours([parse_window("22:00-07:00", end_action)]))
+    house.broker.start_up()
+    house.clock.advance(8 * 3600)
+    running = house.add()
+    house.settle()
+    house.clock.advance(14 * 3600)
+    waiting = house.add()
+    house.settle()
+    assert (house.status(running.item_id), house.workers.is_frozen) == while_quiet
+    assert house.status(waiting.item_id) is Status.TO_DO
+    said = house.control.waiting()
+    assert (said["code"], said["until"]) == ("quiet-hours", "2026-01-02T07:00:00.000000Z")
+    house.clock.advance(9 * 3600)
+    house.settle()
+    assert {house.status(running.item_id), house.status(waiting.item_id)} == {Status.IN_PROGRESS}
+    assert (house.workers.is_frozen, house.control.waiting()) == (False, None)
+    house.broker.stop()
+
+
+def test_a_simulated_month_of_nights_begins_items_by_day_only(tmp_path):
+    house = House(tmp_path, slots=1, quiet_hours=QuietHours([parse_window("mon-fri 08:00-18:00", "freeze")], ZoneInfo("Europe/Berlin")))
+    house.clock = house.control._clock = ManualClock(datetime(2026, 3, 15, tzinfo=UTC))
+    house.broker = house.new_broker()
+    house.broker.start_up()
+    begun = set()
+    for _ in range(31 * 24):
+        for item_id in list(house.workers.jobs):
+            if not house.workers.is_frozen:
+                house.workers.convert(item_id)
+        if not house.ledger.select(Status.TO_DO, limit=1):
+            house.add()
+        before = len(house.workers.submitted)
+        house.settle()
+        if len(house.workers.submitted) > before:
+            wall = house.clock.now().astimezone(ZoneInfo("Europe/Berlin"))
+            begun.add((wall.weekday() < 5, wall.hour))
+        house.clock.advance(3600)
+    assert begun == {(True, hour) for hour in range(24) if not 8 <= hour < 18} | {(False, hour) for hour in range(24)}
+    house.broker.stop()
+
+
+def test_the_queue_says_why_it_waits(house):
+    house.settle()
+    assert house.control.waiting() is None
+    for _ in range(3):
+        house.add()
+    house.settle()
+    house.clock.advance(1)
+    house.broker.step()
+    assert house.control.waiting()["code"] == "no-free-worker"
+    house.storage.free = 999
+    house.broker.step()
+    assert house.control.waiting()["code"] == "disk-floor"
+    house.storage.free = 10**6
+    house.control.ask("drain")
+    house.broker.step()
+    assert house.control.waiting()["code"] == "draining"
+    house.clock.advance(31)
+    assert house.control.waiting()["code"] == "broker-down"
 
 
 def test_drain_finishes_what_runs_and_begins_nothing(house):

@@ -1,6 +1,7 @@
 """Mode, heartbeat, epoch and thread index: files that other processes read."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -32,6 +33,16 @@ def test_a_mode_asked_for_in_one_process_is_seen_in_another(tmp_path, clock):
 def test_a_mode_file_that_makes_no_sense_means_run(tmp_path, clock):
     (tmp_path / "broker.mode").write_text("dance")
     assert control(tmp_path, clock).mode() is Mode.RUN
+
+
+def test_a_mode_may_have_an_end(tmp_path, clock):
+    control(tmp_path, clock).ask("drain", clock.now() + timedelta(hours=1))
+    wished = control(tmp_path, clock).wished()
+    assert (wished.mode, wished.until) == (Mode.DRAIN, clock.now() + timedelta(hours=1))
+    clock.advance(3600)
+    assert control(tmp_path, clock).mode() is Mode.RUN
+    with pytest.raises(UsageFault, match="no end"):
+        control(tmp_path, clock).ask("run", clock.now())
 
 
 def test_a_heartbeat_has_an_age(tmp_path, clock):

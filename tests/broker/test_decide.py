@@ -2,13 +2,21 @@
 
 import pytest
 
-from dmc.broker.control import Mode
+from dmc.broker.control import Mode, Wished
 from dmc.broker.decide import Action, Standing, decide
+from dmc.broker.stance import stance_of
 from dmc.items import Status, Wish
 
 
 def decided(*standings: Standing, running=(), resting=(), free_slots=2, mode=Mode.RUN, has_room=True) -> list[Action]:
-    return decide(standings, running=set(running), resting=set(resting), free_slots=free_slots, mode=mode, has_room=has_room)
+    return decide(
+        standings,
+        running=set(running),
+        resting=set(resting),
+        free_slots=free_slots,
+        stance=stance_of(Wished(mode), None),
+        has_room=has_room,
+    )
 
 
 def one(status: Status, wish: Wish | None = None, *, name: str = "a", priority: int = 0, content: int | None = None) -> Standing:
@@ -23,7 +31,9 @@ def one(status: Status, wish: Wish | None = None, *, name: str = "a", priority: 
         (one(Status.FINISHED_WITH_ERRORS, Wish.RETRY), False, Mode.DRAIN, "retry"),
         (one(Status.TO_DO, Wish.CANCEL), False, Mode.PAUSE, "cancel"),
         (one(Status.IN_PROGRESS, Wish.CANCEL), True, Mode.RUN, "kill"),
-        (one(Status.IN_PROGRESS), True, Mode.PAUSE, "kill"),
+        (one(Status.IN_PROGRESS, Wish.CANCEL), True, Mode.PAUSE, "kill"),
+        (one(Status.IN_PROGRESS), True, Mode.PAUSE, None),
+        (one(Status.IN_PROGRESS), True, Mode.PUT_BACK, "kill"),
         (one(Status.IN_PROGRESS), False, Mode.RUN, "put-back"),
         (one(Status.IN_PROGRESS), False, Mode.PAUSE, "put-back"),
         (one(Status.TO_DO), False, Mode.RUN, "claim"),

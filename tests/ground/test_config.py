@@ -136,7 +136,8 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def test_the_server_example_holds_every_key_with_its_default() -> None:
     example = _uncommented(CONFIG / "server.toml")
     assert ServerSettings.model_validate({"conversion_types": example.pop("conversion_types")}).conversion_types
-    assert set(_flat(example)) == _keys(ServerSettings) - {"conversion_types"}
+    assert ServerSettings.model_validate({"quiet_hours": example.pop("quiet_hours")}).hours()
+    assert set(_flat(example)) == _keys(ServerSettings) - {"conversion_types", "quiet_hours"}
     defaults = ServerSettings().model_dump(mode="json")
     assert ServerSettings.model_validate({k: v for k, v in example.items() if k != "data_folder"}).model_dump(mode="json") == defaults
 
@@ -154,3 +155,11 @@ def test_the_client_example_holds_every_key_with_its_default() -> None:
 def test_the_examples_change_nothing_as_they_are() -> None:
     assert tomllib.loads((CONFIG / "client.toml").read_text()) == {}
     assert set(_flat(tomllib.loads((CONFIG / "server.toml").read_text()))) == set()
+
+
+def test_quiet_hours_are_checked_when_they_are_read(tmp_path: Path) -> None:
+    (tmp_path / "server.toml").write_text('[[quiet_hours]]\nwhen = "funday 08:00-18:00"\n')
+    with pytest.raises(BadSettings, match="'funday' in 'funday 08:00-18:00' is no day"):
+        load_server(tmp_path / "server.toml", environ={})
+    with pytest.raises(BadSettings, match="time_zone: there is no time zone"):
+        load_server(None, {"time_zone": "Middle/Earth"}, environ={"DMC_HOME": str(tmp_path / "none")})
