@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dmc.conversions import MediaType, check_fits, check_options, find_conversion
-from dmc.convert import compare, damage, encoders, pictures, places
+from dmc.convert import compare, damage, encoders, gate, pictures, places
+from dmc.convert.expect import expect
 from dmc.convert.facts import MediaFacts
 from dmc.convert.limits import Limits
 from dmc.convert.pictures_plan import plan_picture
@@ -18,6 +19,7 @@ from dmc.convert.probe import probe
 from dmc.convert.progress import Meter, OnProgress, alive, patience_s
 from dmc.convert.receipt import FileFacts, Receipt, in_bytes, write_receipt
 from dmc.convert.recipes import GATED_PICTURES, RECIPES
+from dmc.convert.sample import sample
 from dmc.convert.transcode import transcode
 from dmc.convert.verify import verify
 from dmc.errors import Cancelled, DmcError, LossRefused, Unavailable, Unsupported
@@ -107,7 +109,17 @@ class _Work:
             raise family(f"{self._job.label}: {made.reason}.", made.hint)
         target = self._out / f"{_RESULT}.{made.container}"
         meter = Meter(self._on_progress, facts.duration_s)
-        done = transcode(self._source, target, facts, made, self._limits, meter.transcoded, self._stop, self._job.label)
+        no_gain = self._no_gain(facts, made, meter)
+        if no_gain is not None:
+            return self._left_alone(facts, made, no_gain)
+        brake = gate.Brake(self._stop, target, self._job.file_size if made.gated else None)
+        try:
+            done = transcode(self._source, target, facts, made, self._limits, meter.transcoded, brake, self._job.label)
+        except Cancelled:
+            if not brake.pulled:
+                raise
+            most = in_bytes(self._job.file_size)
+            return self._left_alone(facts, made, f"the result would be larger: it had outgrown the {most} of its source before its end")
         damage.damages(facts, made, done, self._job.label)  # Before the long check: a source with too little left ends here.
         check, after = verify(self._source, target, done, made, self._limits, meter.verified)
         beside = done.sidecars.check(made.streams, self._limits) if done.sidecars is not None else ()
@@ -143,6 +155,14 @@ class _Work:
         write_receipt(self._out, receipt)
         return self._converted(ResultFacts(file_name=target.name, file_size=size, sha512_checksum=check.sha512), receipt)
 
+    def _no_gain(self, facts: MediaFacts, made: Plan, meter: Meter) -> str | None:
+        """Why converting would gain nothing, found out by pieces of a source that is lean already."""
+        windows = gate.pieces_to_try(facts, made)
+        if not windows:
+            return None
+        pieces = sample(self._source, facts, made, self._limits, self._out, windows, lambda _: meter.transcoded(None), self._stop)
+        return gate.why_no_gain(facts, pieces, expect(facts, made, pieces))
+
     # --- Ends ------------------------------------------------------------------------------------------------------
 
     def _converted(self, result: ResultFacts, receipt: Receipt) -> Report:
@@ -153,6 +173,13 @@ class _Work:
         self._empty_out()
         kept = receipt.model_copy(update={"outcome": "kept-original", "reason": reason, "result": None, "sidecars": ()})
         write_receipt(self._out, kept)
+        return Report.model_validate({**self._common("kept-original"), "reason": reason})
+
+    def _left_alone(self, facts: MediaFacts, made: Plan, reason: str) -> Report:
+        """Kept as it is, without a result that could be measured."""
+        self._empty_out()
+        entries = {"reason": reason, "streams": tuple(compare.untouched_entries(facts))}
+        write_receipt(self._out, self._receipt("kept-original", facts, made).model_copy(update=entries))
         return Report.model_validate({**self._common("kept-original"), "reason": reason})
 
     def _skipped(self, facts: MediaFacts, made: Plan) -> Report:

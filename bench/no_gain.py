@@ -1,0 +1,46 @@
+"""How soon a source that would gain nothing is left alone, as a share of encoding all of it.
+
+    .venv/bin/python bench/no_gain.py FILE [--to h265]
+
+Converts FILE once as everybody does, and once with `keep_if_larger`, which encodes to the end. The share of both times, and the
+reason that the receipt gives. Ends with 1 if the first took a tenth of the second or more.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MOST = 0.10
+
+
+def run(file: Path, kind: str, *more: str) -> tuple[float, str]:
+    """One conversion in a process of its own: seconds, and how it ended."""
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "dmc", "convert", str(file), "--to", kind, "-o", out, "--json", *more]
+        start = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        said = json.loads(done.stdout.splitlines()[-1])
+        return time.monotonic() - start, f"{said['kind']}: {said['reason'] or 'no reason'}"
+
+
+def main() -> None:
+    """Print both times and their share."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--to", default="h265")
+    asked = parser.parse_args()
+    gated, said = run(asked.file.resolve(), asked.to)
+    print(f"as everybody:   {gated:7.1f} s  {said}", flush=True)
+    whole, end = run(asked.file.resolve(), asked.to, "--set", "keep_if_larger=true")
+    print(f"to the end:     {whole:7.1f} s  {end}")
+    print(f"share:          {100 * gated / whole:7.1f} %  (at most {100 * MOST:.0f} %)")
+    sys.exit(0 if gated < MOST * whole else 1)
+
+
+if __name__ == "__main__":
+    main()
