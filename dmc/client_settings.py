@@ -73,3 +73,5 @@ class ClientSettings(BaseModel):
     settle_polled_s: float = Field(default=10.0, ge=0, description="the same on a network share, where only polling sees changes")
     settle_empty_s: float = Field(default=30.0, ge=0, description="the same for a file without content")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")
+    log_form: Literal["auto", "console", "logfmt", "json"] = Field(default="auto", description="auto: console on a terminal, else logfmt")
+    log_full_paths: bool = Field(default=False, description="whole paths in the log; default: only the last part")

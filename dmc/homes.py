@@ -32,6 +32,11 @@ def user_units(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "systemd" / "user"
 
 
+def journal_stream(environ: Mapping[str, str] = os.environ) -> str | None:
+    """`device:inode` of the stream that leads to systemd's journal; None if none does. Source: systemd.exec(5), $JOURNAL_STREAM."""
+    return environ.get("JOURNAL_STREAM") or None
+
+
 @dataclass(frozen=True, slots=True)
 class Supervision:
     """What a service manager tells its child: where to say things, and after how many seconds of silence it ends the child."""

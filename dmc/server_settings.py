@@ -64,6 +64,8 @@ class ServerSettings(BaseModel):
     sandbox: Literal["required", "best-effort", "off"] = Field(default="best-effort", description="the locked room of the workers")
     allowed_hosts: tuple[str, ...] = Field(default=(), description="host names by which people reach this server")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")
+    log_form: Literal["auto", "console", "logfmt", "json"] = Field(default="auto", description="auto: console on a terminal, else logfmt")
+    log_full_paths: bool = Field(default=False, description="whole paths in the log; default: only the last part")
     conversion_types: dict[str, dict[str, Any]] = Field(default_factory=dict, description="own types: a built-in base and its options")
     time_zone: str = Field(default="", description="time zone of quiet hours; empty: that of the machine")
     quiet_hours: tuple[QuietWindow, ...] = Field(default=(), description="when nothing is begun, and what becomes of what runs")

@@ -8,18 +8,19 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from dmc.cli.render import Screen
 from dmc.cli.supervisor import Pulse, Sign
 from dmc.clock import SystemClock
 from dmc.errors import DmcError, StillBroken
-from dmc.homes import supervision
-from dmc.log import Log, start_logging
+from dmc.homes import journal_stream, supervision
+from dmc.log import Lines, Log, start_logging
 
 if TYPE_CHECKING:
     from dmc.broker.broker import Broker
@@ -131,6 +132,23 @@ class ServerRoom:
             await self._server.stop()
 
 
+def lines_of(settings: "ServerSettings | ClientSettings", stream: TextIO | None = None) -> Lines:
+    """How lines of the log look on `stream` (default stderr): as the settings say, else as fits who reads them."""
+    stream = stream or sys.stderr
+    form = settings.log_form
+    if form == "auto":
+        form = "console" if stream.isatty() else "logfmt"
+    return Lines(form, journal=form == "logfmt" and _leads_to_journal(stream), full_paths=settings.log_full_paths)
+
+
+def _leads_to_journal(stream: TextIO) -> bool:
+    try:
+        there = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # Not a real file, e.g. in a test.
+        return False
+    return journal_stream() == f"{there.st_dev}:{there.st_ino}"
+
+
 def run_broker(broker: "Broker") -> Callable[[threading.Event], None]:
     """A room that works the queue until told to stop, then puts running items back."""
 
@@ -147,7 +165,7 @@ def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False
     """`dmc server run`: the server, with the broker inside unless settings say otherwise."""
     from dmc.assemble.server import build_broker, build_server, open_parts, page_link, server_lock, start_pool
 
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, lines=lines_of(settings))
     embedded = settings.broker == "embedded"
     # The workers' forkserver first: it must not inherit a lock or a socket.
     pool = start_pool(settings) if embedded else None
@@ -179,7 +197,7 @@ def work(settings: "ServerSettings", screen: Screen) -> None:
     """`dmc broker run`: the broker as a process of its own."""
     from dmc.assemble.server import build_broker, open_parts, start_pool
 
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, lines=lines_of(settings))
     pool = start_pool(settings)
     try:
         with stop_on_signals() as stop, open_parts(settings, recover=True) as parts:
@@ -199,7 +217,7 @@ def sync(settings: "ClientSettings", screen: Screen) -> None:
     """`dmc client run`: watch, send, fetch, until told to stop."""
     from dmc.assemble.client import open_client
 
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, lines=lines_of(settings))
     with stop_on_signals() as stop, open_client(settings) as client:
         for observed in settings.list_of_paths_to_observe:
             screen.say(f"watching {observed.path}")

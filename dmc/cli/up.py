@@ -123,14 +123,14 @@ def _household(
     """All rooms in one process; on leaving they stop in order and everything unfinished is put back."""
     from dmc.assemble.client import open_client, open_outbox
     from dmc.assemble.server import build_broker, build_server, local_address, open_parts, server_lock, start_pool
-    from dmc.cli.running import Rooms, ServerRoom, run_broker, stop_on_signals
+    from dmc.cli.running import Rooms, ServerRoom, lines_of, run_broker, stop_on_signals
     from dmc.cli.story import Story
     from dmc.files import make_home
     from dmc.log import start_logging
 
     make_home(server.data_folder)
     log = (server.data_folder.parent / "up.log").open("a", encoding="utf-8")
-    start_logging(server.log_level, log)
+    start_logging(server.log_level, log, lines_of(server, log))
     pool = start_pool(server)
     rooms = Rooms(threading.Event())
     try:
