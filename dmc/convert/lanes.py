@@ -1,13 +1,14 @@
 """What happens to the packets of one stream on their way into the result: copied, or decoded, changed and encoded.
 
-A lane belongs to one stream of the source and one of the result; transcode.py feeds it packets in file order. All times are
-moved by the same shift, so that the result begins at 0 and nothing moves against anything else.
+A lane belongs to one stream of the source and one of the result; transcode.py feeds it packets in file order. `open` belongs to
+the thread that reads, `write` and `finish` to the one that writes; they share nothing but what `open` returns and, when reading
+is over, what it counted. All times are moved by the same shift, so that the result begins at 0 and nothing moves against anything else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
@@ -23,6 +24,8 @@ from dmc.convert.media import FRAME_BAD, AnyPacket
 from dmc.convert.pixels import VideoWork
 
 Mux = Callable[[AnyPacket], None]
+Opened = Sequence[AnyPacket | VideoFrame | AudioFrame]
+"""Pictures or sound of one stream, or a packet of it as it is."""
 
 _LONGEST_SILENCE_S = 1
 _LONGEST_REORDER = 60
@@ -54,12 +57,16 @@ class Lane(Protocol):
 
     made: Made
 
-    def feed(self, packet: AnyPacket) -> Fraction | None:
-        """Take a packet of the source; returns the time on the result's clock that has been reached."""
+    def open(self, packet: AnyPacket | None) -> Opened:
+        """What a packet of the source holds; None when the source has ended, for what was held back."""
+        ...
+
+    def write(self, thing: Any) -> Fraction | None:
+        """Write one of the things opened; returns the time on the result's clock that has been reached."""
         ...
 
     def finish(self) -> None:
-        """The source has ended: write what was held back."""
+        """All is opened and written: write what the encoder held back."""
         ...
 
 
@@ -76,7 +83,10 @@ class CopyLane:
         self._next = source.start_time or 0
         self._last_dts: int | None = None
 
-    def feed(self, packet: AnyPacket) -> Fraction | None:
+    def open(self, packet: AnyPacket | None) -> Opened:
+        return [] if packet is None else [packet]
+
+    def write(self, packet: AnyPacket) -> Fraction | None:
         made = self.made
         pts, dts = self._times(packet)
         if self._last_dts is not None and dts <= self._last_dts:
@@ -126,20 +136,18 @@ class VideoLane:
         self._last_dts: int | None = None
         self._lengths: dict[int, int] = {}
 
-    def feed(self, packet: AnyPacket) -> Fraction | None:
-        return self._take(packet)
-
-    def _take(self, packet: AnyPacket | None) -> Fraction | None:
-        reached = None
+    def open(self, packet: AnyPacket | None) -> Opened:
+        pictures: list[VideoFrame] = []
         for frame in self._decoder.decode(packet):
             if isinstance(frame, VideoFrame):
-                reached = time_of(frame) - self._shift
-                for picture in self._pictures.push(frame):
-                    self._encode(picture)
-        return reached
+                pictures += self._pictures.push(frame)
+        if packet is None:
+            pictures += self._pictures.flush()
+        return pictures
 
-    def _encode(self, picture: VideoFrame) -> None:
-        pts = round((time_of(picture) - self._shift) / self._clock)
+    def write(self, picture: VideoFrame) -> Fraction | None:
+        reached = time_of(picture) - self._shift
+        pts = round(reached / self._clock)
         if self._last_pts is not None and pts <= self._last_pts:
             pts = self._last_pts + 1
             self.made.repaired += 1
@@ -153,6 +161,7 @@ class VideoLane:
         self.made.written += 1
         for packet in self._target.encode(picture):
             self._write(packet)
+        return reached
 
     def _write(self, packet: AnyPacket) -> None:
         """Give the packet its picture's length, and a decoding time where the encoder gave none that can be.
@@ -169,9 +178,6 @@ class VideoLane:
         self._mux(packet)
 
     def finish(self) -> None:
-        self._take(None)
-        for picture in self._pictures.flush():
-            self._encode(picture)
         for packet in self._target.encode(None):
             self._write(packet)
 
@@ -189,15 +195,13 @@ class SoundLane:
         self._shape: tuple[str, str, int] | None = None
         self._end: Fraction | None = None
 
-    def feed(self, packet: AnyPacket) -> Fraction | None:
-        return self._take(packet)
+    def open(self, packet: AnyPacket | None) -> Opened:
+        return self._decoder.decode(packet)
 
-    def _take(self, packet: AnyPacket | None) -> Fraction | None:
-        for frame in self._decoder.decode(packet):
-            if isinstance(frame, AudioFrame):
-                at = time_of(frame) - self._shift
-                self._fill_gap(frame, at)
-                self._place(frame, at)
+    def write(self, frame: AudioFrame) -> Fraction | None:
+        at = time_of(frame) - self._shift
+        self._fill_gap(frame, at)
+        self._place(frame, at)
         return self._end
 
     def _fill_gap(self, frame: AudioFrame, at: Fraction) -> None:
@@ -230,7 +234,6 @@ class SoundLane:
                 self._mux(packet)
 
     def finish(self) -> None:
-        self._take(None)
         self._flush_resampler()
         for packet in self._target.encode(None):
             self._mux(packet)
@@ -256,7 +259,10 @@ class TextLane:
         self._base = source.time_base or Fraction(1, 1000)
         self._shift = round(shift / self._base)
 
-    def feed(self, packet: AnyPacket) -> Fraction | None:
+    def open(self, packet: AnyPacket | None) -> Opened:
+        return [] if packet is None else [packet]
+
+    def write(self, packet: AnyPacket) -> Fraction | None:
         span = self.made.span
         span.packets += 1
         if packet.pts is None:

@@ -1,14 +1,14 @@
 """Does what the plan says: one pass over the source, one file written. Decides nothing.
 
-The streams of the source run through lanes (lanes.py) in file order; memory does not grow with length. Decoding and
-encoding are apart in each lane, so that they can be put into threads with bounded queues.
+The streams of the source run through lanes (lanes.py) in file order; memory does not grow with length. One thread reads, decodes
+and filters, the caller's encodes and writes, in the order of the file: what is written does not depend on who was faster.
 """
 
 import base64
 import contextlib
 import errno
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -21,9 +21,10 @@ from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
 from dmc.convert import encoders, tags
+from dmc.convert.ahead import Ahead
 from dmc.convert.decoder import Decoder
 from dmc.convert.facts import MediaFacts, StreamFacts
-from dmc.convert.lanes import CopyLane, Lane, Made, SoundLane, TextLane, VideoLane
+from dmc.convert.lanes import CopyLane, Lane, Made, Opened, SoundLane, TextLane, VideoLane
 from dmc.convert.limits import Limits
 from dmc.convert.media import AnyPacket, ReadLog, create_media, open_media, packets, reason_of
 from dmc.convert.plan import Plan, StreamPlan
@@ -105,6 +106,20 @@ def _explained(problem: Exception, container: Container) -> Exception:
         return DiskFull("writing the result: the disk is full, or the result is larger than the limits allow.", "Free some space.")
     who = "the encoder" if "avcodec_open2" in str(problem) else container.title
     return Unsupported(f"{who} refuses what the source holds: {reason_of(problem)}.", "Choose another conversion type or container.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one packet held, on its way from the thread that reads to the one that writes; `read`: bytes of the source up to here."""
+
+    lane: Lane
+    opened: Opened
+    read: int
+
+
+def _size_of(step: _Step) -> int:
+    """Bytes that a step holds."""
+    return sum(thing.size if isinstance(thing, Packet) else sum(plane.buffer_size for plane in thing.planes) for thing in step.opened)
 
 
 class _Run:
@@ -209,17 +224,28 @@ class _Run:
 
     def flow(self, tick: Tick, stop: Stop) -> None:
         """Every packet through its lane."""
-        read = 0
         for stream, data in self._pending:
             self._mux_cover(stream, data)
+        with Ahead(self._opened(), _size_of, "reader") as steps:
+            for step in steps:
+                if stop():
+                    raise Cancelled()
+                reached = None
+                for thing in step.opened:
+                    reached = step.lane.write(thing)
+                if reached is not None:
+                    tick(reached, step.read / self._facts.file_size)
+
+    def _opened(self) -> Iterator[_Step]:
+        """What every packet of the source holds, in file order, then what the decoders held back. Runs in a thread of its own."""
+        read = 0
         wanted = [s for s in self._media.streams if s.index in self._lanes]
         for packet in packets(self._media, wanted, self.done.read):
-            if stop():
-                raise Cancelled()
             read += packet.size
-            reached = self._lanes[packet.stream_index].feed(packet)
-            if reached is not None:
-                tick(reached, read / self._facts.file_size)
+            lane = self._lanes[packet.stream_index]
+            yield _Step(lane, lane.open(packet), read)
+        for lane in self._lanes.values():
+            yield _Step(lane, lane.open(None), read)
 
     def finish(self) -> None:
         """Write what the lanes held back."""

@@ -1,0 +1,85 @@
+"""Decoding in one thread, encoding in another: the result is always the same, an end comes at once, and memory stays flat."""
+
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from dmc.convert.limits import Limits
+from dmc.convert.plan import Plan, plan
+from dmc.convert.probe import probe
+from dmc.convert.recipes import RECIPES
+from dmc.convert.transcode import Transcoded, transcode
+from dmc.errors import Cancelled
+from tests.convert.clips import clip
+
+LIMITS = Limits()
+
+
+def _run(source: Path, target: Path, kind: str = "h264", stop_at: int | None = None, **options: object) -> Transcoded:
+    facts = probe(source, LIMITS, source.name)
+    made: Plan = plan(facts, RECIPES[kind], {"crf": 30, **options} if kind != "mkv" else options)
+    asked = iter(range(1 << 30))
+
+    def stop() -> bool:
+        return stop_at is not None and next(asked) >= stop_at
+
+    return transcode(source, target, facts, made, LIMITS, lambda _reached, _read: None, stop, source.name)
+
+
+def _packets(path: Path) -> list[tuple[int, int | None, int | None, bytes]]:
+    with av.open(str(path)) as media:
+        return [(p.stream_index, p.pts, p.dts, bytes(p)) for p in media.demux() if p.size]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clip(tmp_path_factory.mktemp("flow") / "flow.mkv", sound=({"codec": "aac"}, {"codec": "flac"}), seconds=4.0)
+
+
+@pytest.mark.parametrize("options", [{}, {"height": 24}])
+def test_what_is_written_does_not_depend_on_which_thread_was_faster(source: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    results = []
+    for number in range(3):
+        _run(source, tmp_path / f"{number}.mkv", **options)
+        results.append(_packets(tmp_path / f"{number}.mkv"))
+    assert results[0] == results[1] == results[2]
+    assert len({index for index, *_rest in results[0]}) == 3
+
+
+def test_a_stopped_conversion_ends_with_its_thread(source: Path, tmp_path: Path) -> None:
+    before = threading.active_count()
+    with pytest.raises(Cancelled):
+        _run(source, tmp_path / "stopped.mkv", stop_at=5)
+    assert threading.active_count() == before
+
+
+@contextmanager
+def _measured() -> Iterator[list[int]]:
+    """The highest number of bytes in Python's objects meanwhile."""
+    peak: list[int] = []
+    tracemalloc.start()
+    try:
+        yield peak
+        peak.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["h264", "mkv"])
+def test_memory_does_not_grow_with_length(tmp_path: Path, kind: str) -> None:
+    """A list with a number per picture or packet would show: 36 bytes each at least."""
+    peaks = []
+    for pictures in (10, 500, 3500):  # The first fills the caches.
+        long = clip(tmp_path / f"{pictures}.mkv", size=(16, 16), times=[n / 25 for n in range(pictures)], sound=())
+        with _measured() as peak:
+            done = _run(long, tmp_path / f"{pictures}.{kind}.mkv", kind)
+        assert done.made[0].written == pictures
+        assert done.made[0].span.last == Fraction(pictures - 1, 25)
+        peaks += peak
+    assert peaks[2] - peaks[1] < 3000 * 20
