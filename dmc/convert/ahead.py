@@ -7,6 +7,7 @@ its values are taken; who takes no more ends the thread. PyAV lets other threads
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -33,11 +34,11 @@ class Ahead(Generic[T]):
         self._changed = threading.Condition()
         self._over = False
         self._unwanted = False
-        self._problem: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread = ThreadPoolExecutor(1, name)
+        self._end: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._end = self._thread.submit(self._work)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
@@ -45,7 +46,7 @@ class Ahead(Generic[T]):
             self._unwanted = True
             self._waiting.clear()
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.shutdown()
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -54,8 +55,9 @@ class Ahead(Generic[T]):
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._over)
             if not self._waiting:
-                problem, self._problem = self._problem, None
-                raise problem or StopIteration
+                if self._end is not None:
+                    self._end.result()  # Raises what the iterator raised.
+                raise StopIteration
             value, size = self._waiting.popleft()
             self._bytes -= size
             self._changed.notify_all()
@@ -66,8 +68,6 @@ class Ahead(Generic[T]):
             for value in self._values:
                 if not self._put(value, self._size_of(value)):
                     break
-        except BaseException as problem:  # noqa: BLE001  raised again where the values are taken
-            self._problem = problem
         finally:
             close = getattr(self._values, "close", None)
             if close is not None:

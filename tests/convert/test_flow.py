@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -21,7 +22,7 @@ from tests.convert.clips import clip
 LIMITS = Limits()
 
 
-def _run(source: Path, target: Path, kind: str = "h264", stop_at: int | None = None, **options: object) -> Transcoded:
+def _run(source: Path, target: Path, kind: str = "h264", stop_at: int | None = None, **options: Any) -> Transcoded:
     facts = probe(source, LIMITS, source.name)
     made: Plan = plan(facts, RECIPES[kind], {"crf": 30, **options} if kind != "mkv" else options)
     asked = iter(range(1 << 30))
@@ -43,7 +44,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("options", [{}, {"height": 24}])
-def test_what_is_written_does_not_depend_on_which_thread_was_faster(source: Path, tmp_path: Path, options: dict[str, object]) -> None:
+def test_what_is_written_does_not_depend_on_which_thread_was_faster(source: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     results = []
     for number in range(3):
         _run(source, tmp_path / f"{number}.mkv", **options)
@@ -73,13 +74,13 @@ def _measured() -> Iterator[list[int]]:
 
 @pytest.mark.parametrize("kind", ["h264", "mkv"])
 def test_memory_does_not_grow_with_length(tmp_path: Path, kind: str) -> None:
-    """A list with a number per picture or packet would show: 36 bytes each at least."""
+    """A list with a number per picture or packet would show: 36 bytes each at least. What waits between the threads differs by less."""
     peaks = []
-    for pictures in (10, 500, 3500):  # The first fills the caches.
+    for pictures in (10, 500, 5500):  # The first fills the caches.
         long = clip(tmp_path / f"{pictures}.mkv", size=(16, 16), times=[n / 25 for n in range(pictures)], sound=())
         with _measured() as peak:
             done = _run(long, tmp_path / f"{pictures}.{kind}.mkv", kind)
         assert done.made[0].written == pictures
         assert done.made[0].span.last == Fraction(pictures - 1, 25)
         peaks += peak
-    assert peaks[2] - peaks[1] < 3000 * 20
+    assert peaks[2] - peaks[1] < 5000 * 25
