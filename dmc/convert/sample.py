@@ -193,15 +193,21 @@ class _Sampling:
             _note(count, packet, apart=False)
             return 0.0
         began = time.monotonic()
-        lane.feed(packet)
+        _carry(lane, packet)
         return time.monotonic() - began
 
     def _finish(self, took: float) -> Piece:
         began = time.monotonic()
         for lane in self._lanes.values():
+            _carry(lane, None)
             lane.finish()
         self._piece.took_s = took + time.monotonic() - began
         return self._piece
+
+
+def _carry(lane: Lane, packet: AnyPacket | None) -> None:
+    for thing in lane.open(packet):
+        lane.write(thing)
 
 
 def _note(count: Count, packet: AnyPacket, *, apart: bool) -> None:
