@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from dmc.conversions import CONVERSION_TYPES, DEFAULT_CONVERSIONS, MediaType, check_fits, did_you_mean, find_conversion
 from dmc.errors import DmcError
+from dmc.fingerprints import plain_fingerprint
 from dmc.homes import UserPath, state_home
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -45,8 +46,19 @@ class KnownServer(BaseModel):
     address: str = Field(default="127.0.0.1", description="host name or address")
     port: int = Field(default=8770, ge=1, le=65535, description="port")
     token_file: UserPath | None = Field(default=None, description="file that holds the token, readable by you alone")
+    tls: bool = Field(default=False, description="speak TLS; so it is with a fingerprint or a ca_file anyway")
+    fingerprint: str | None = Field(default=None, description="SHA-256 of the server's certificate: no other one is taken")
+    ca_file: UserPath | None = Field(default=None, description="certificates (PEM) of whoever vouches for the server's")
     list_of_supported_media_types: tuple[MediaType, ...] = Field(default=_ALL_MEDIA, description="media this server is for")
     conversion_types: tuple[str, ...] | None = Field(default=None, description="conversion types it is for; default: all")
+
+    @field_validator("fingerprint")
+    @classmethod
+    def _plain(cls, fingerprint: str | None) -> str | None:
+        try:
+            return None if fingerprint is None else plain_fingerprint(fingerprint)
+        except DmcError as problem:
+            raise ValueError(problem.message) from None
 
     @field_validator("conversion_types")
     @classmethod
@@ -55,6 +67,12 @@ class KnownServer(BaseModel):
             if name not in CONVERSION_TYPES:
                 raise ValueError(f"there is no conversion type {name!r}. {did_you_mean(name, CONVERSION_TYPES)}".strip())
         return names
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        scheme = "https" if self.tls or self.fingerprint is not None or self.ca_file is not None else "http"
+        return f"{scheme}://[{self.address}]:{self.port}" if ":" in self.address else f"{scheme}://{self.address}:{self.port}"
 
     @property
     def label(self) -> str:

@@ -1,18 +1,14 @@
 """How a new client gets its token: a short code that the page shows is traded for one. What client and server share of it.
 
-A code is eight letters that nobody confuses, good for ten minutes and once. Fingerprints are the SHA-256 of a certificate,
-64 hex digits; people read them with colons. Nothing here opens a socket or a file.
+A code is eight letters that nobody confuses, good for ten minutes and once. Nothing here opens a socket or a file.
 """
 
-import hashlib
 import hmac
 import re
 import secrets
-import ssl
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dmc.errors import UsageFault
 from dmc.protocol import API, Identity
 
 PAIR = f"{API}/pair"
@@ -69,24 +65,3 @@ def plain_code(text: str) -> str:
 def same_code(left: str, right: str) -> bool:
     """Whether two codes are the same, in a time that tells nothing."""
     return hmac.compare_digest(plain_code(left).encode(), plain_code(right).encode())
-
-
-def fingerprint_of(certificate: str) -> str:
-    """The fingerprint of the first certificate in a PEM text; raises ValueError where there is none."""
-    found = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", certificate, re.S)
-    if found is None:
-        raise ValueError("there is no certificate")
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found.group())).hexdigest()
-
-
-def plain_fingerprint(text: str) -> str:
-    """A fingerprint as people write it, as 64 small hex digits; raises UsageFault."""
-    plain = re.sub(r"[\s:]", "", text).lower().removeprefix("sha256")
-    if not re.fullmatch(r"[0-9a-f]{64}", plain):
-        raise UsageFault("a fingerprint is the SHA-256 of a certificate: 64 hex digits.", "The server shows it at its start.")
-    return plain
-
-
-def shown_fingerprint(fingerprint: str) -> str:
-    """A fingerprint for people: `AB:CD:…`."""
-    return ":".join(fingerprint[at : at + 2] for at in range(0, len(fingerprint), 2)).upper()

@@ -141,6 +141,9 @@ class Identity(BaseModel):
     media_types: list[MediaType] | None = None
     conversion_types: list[str] | None = None
     waiting: Waiting | None = None
+    fingerprint: str | None = None
+    """Of the server's certificate; None without TLS."""
+    warnings: list[str] | None = None
 
 
 class CheckEntry(BaseModel):

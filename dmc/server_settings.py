@@ -1,9 +1,10 @@
 """What `config/server.toml` may say: frozen models, unknown keys refused. Loading stands in config.py."""
 
+import ipaddress
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dmc.conversions import MediaType, with_own_types
 from dmc.errors import DmcError
@@ -27,6 +28,8 @@ class Limits(BaseModel):
     max_pixels: int = Field(default=256_000_000, gt=0, description="pixels of one frame")
     max_duration_h: float = Field(default=48.0, gt=0, description="hours of one original")
     worker_memory: int = Field(default=8 * 1024**3, gt=0, description="bytes of memory of one conversion worker")
+    requests_per_minute: int = Field(default=12_000, ge=0, description="of one address; 0: no bound")
+    failed_sign_ins_per_minute: int = Field(default=10, gt=0, description="of one address; who has a valid token is never bound by it")
     stall_s: float = Field(default=300.0, gt=0, description="seconds of silence after which a worker is killed")
 
 
@@ -59,6 +62,10 @@ class ServerSettings(BaseModel):
     listen_on_port: int = Field(default=8770, ge=0, le=65535, description="port to listen on; 0 takes any free one")
     list_of_supported_media_types: tuple[MediaType, ...] = Field(default=_ALL_MEDIA, description="media that this server takes")
     number_of_conversion_threads: int = Field(default=0, ge=0, le=256, description="conversions at once; 0: by cores and memory")
+    tls: Literal["off", "self-made"] = Field(default="off", description="self-made: a certificate is made here, for clients to pin")
+    tls_certificate: UserPath | None = Field(default=None, description="a certificate of your own (PEM, with its chain)")
+    tls_key: UserPath | None = Field(default=None, description="its key (PEM, without a password)")
+    trusted_proxies: tuple[str, ...] = Field(default=(), description="addresses or networks of proxies in front of this server")
     broker: Literal["embedded", "separate"] = Field(default="embedded", description="separate: run `dmc broker run` beside the server")
     ledger: Literal["json", "sqlite"] = Field(default="json", description="json: up to 100,000 items, readable; sqlite: a million")
     sandbox: Literal["required", "best-effort", "off"] = Field(default="best-effort", description="the locked room of the workers")
@@ -76,6 +83,29 @@ class ServerSettings(BaseModel):
     @classmethod
     def _is_zone(cls, name: str) -> str:
         return _said_as_value_error(lambda: zone_of(name), name)
+
+    @property
+    def scheme(self) -> str:
+        """How this server is spoken to."""
+        return "http" if self.tls == "off" and self.tls_certificate is None else "https"
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(f"{proxy!r} is no address or network like 127.0.0.1 or 10.0.0.0/8") from None
+        return proxies
+
+    @model_validator(mode="after")
+    def _have_a_key(self) -> "ServerSettings":
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        if self.tls_certificate is not None and self.tls == "self-made":
+            raise ValueError("either tls is self-made, or there is a tls_certificate")
+        return self
 
     @field_validator("conversion_types")
     @classmethod

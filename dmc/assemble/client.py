@@ -12,15 +12,17 @@ from dmc.clock import SystemClock
 from dmc.config import known_servers
 from dmc.conversions import guess_media_type
 from dmc.errors import BadSettings
-from dmc.files import RealDisk, make_home
+from dmc.files import RealDisk, make_home, safe_name, write_durably
 
 if TYPE_CHECKING:
     from dmc.client.errand import Errand
     from dmc.client.model import ServerAddress
     from dmc.client.outbox import Outbox
+    from dmc.client.pairing import Way
     from dmc.client.scan import RootState
     from dmc.client.sync import Sync
     from dmc.client.transport import Transport
+    from dmc.pairing import PairReply
     from dmc.protocol import Identity
 
 
@@ -30,10 +32,6 @@ def open_outbox(settings: ClientSettings, *, recover: bool = False) -> "Outbox":
 
     make_home(settings.state_folder)
     return JournalOutbox.open(settings.state_folder / "outbox.json", RealDisk(), recover=recover)
-
-
-def _url(server: KnownServer) -> str:
-    return f"http://[{server.address}]:{server.port}" if ":" in server.address else f"http://{server.address}:{server.port}"
 
 
 def _token(server: KnownServer) -> str | None:
@@ -56,10 +54,12 @@ def ways_to(servers: Iterable[KnownServer]) -> "list[tuple[ServerAddress, Transp
     addresses = [
         ServerAddress(
             name=server.label,
-            url=_url(server),
+            url=server.url,
             token=_token(server),
             media_types=frozenset(server.list_of_supported_media_types),
             conversion_types=None if server.conversion_types is None else frozenset(server.conversion_types),
+            fingerprint=server.fingerprint,
+            ca_file=server.ca_file,
         )
         for server in servers
     ]
@@ -161,12 +161,36 @@ def would_take(settings: ClientSettings, folder: Path) -> list[tuple[str, str]]:
     return taken
 
 
-def ping_server(url: str) -> "Identity":
+def way_to(host: str, port: int, scheme: str | None) -> "Way":
+    """How a server that this client does not know yet is reached; raises ServerUnreachable."""
+    from dmc.client.pairing import find_way
+
+    return find_way(host, port, scheme)
+
+
+def pair_over(way: "Way", code: str, client_name: str) -> "PairReply":
+    """Trade a code for a token; raises SignInNeeded, ServerUnreachable."""
+    from dmc.client.pairing import pair
+
+    return pair(way, code, client_name)
+
+
+def keep_token(settings: ClientSettings, name: str, token: str) -> Path:
+    """Write a token into a file that only this user can read; returns where."""
+    folder = settings.state_folder / "tokens"
+    make_home(settings.state_folder)
+    make_home(folder)
+    file = folder / f"{safe_name(name)}.token"
+    write_durably(RealDisk(), file, token.encode("ascii") + b"\n")
+    return file
+
+
+def ping_server(url: str, fingerprint: str | None = None) -> "Identity":
     """Ask a server who it is; raises ServerUnreachable."""
     from dmc.client.model import ServerAddress
     from dmc.client.transport_http import HttpTransport
 
-    transport = HttpTransport(ServerAddress(name=url, url=url.rstrip("/")))
+    transport = HttpTransport(ServerAddress(name=url, url=url.rstrip("/"), fingerprint=fingerprint))
     try:
         return transport.reach()
     finally:

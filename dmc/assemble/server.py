@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmc.client_settings import KnownServer
+from dmc.assemble.entry import open_tls
 from dmc.clock import SystemClock
-from dmc.config import UP_FILE
 from dmc.conversions import check_fits, find_conversion, guess_media_type, with_own_types
 from dmc.errors import BadSettings, NotMedia
-from dmc.files import RealDisk, make_home, write_durably
+from dmc.files import RealDisk, make_home
 from dmc.locks import ProcessLock
 from dmc.server_settings import ServerSettings
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from dmc.server.tokens import Tokens
 
 SERVER_LOCK = "server.lock"
-UP_TOKEN = "up"  # noqa: S105 - the name of a token, not a token
-PAGE_TOKEN = "page"  # noqa: S105 - the name of a token, not a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +187,9 @@ def build_server(settings: ServerSettings, parts: Parts) -> "Server":
         max_open_uploads_per_client=bounds.max_open_uploads_per_client,
         media_types=tuple(settings.list_of_supported_media_types),
         allowed_hosts=settings.allowed_hosts,
+        trusted_proxies=settings.trusted_proxies,
+        requests_per_minute=bounds.requests_per_minute,
+        failed_sign_ins_per_minute=bounds.failed_sign_ins_per_minute,
         conversions=with_own_types(settings.conversion_types),
     )
     return Server(
@@ -204,6 +204,7 @@ def build_server(settings: ServerSettings, parts: Parts) -> "Server":
         disk=parts.disk,
         limits=limits,
         instance_id=load_instance_id(parts.data, parts.disk),
+        tls=open_tls(settings),
     )
 
 
@@ -211,31 +212,6 @@ def server_lock(settings: ServerSettings) -> ProcessLock:
     """Held by the one server of a data folder: two would both go on with the same uploads."""
     make_home(settings.data_folder)
     return ProcessLock(settings.data_folder / SERVER_LOCK, timeout_s=5, holder_hint="Another dmc server works on this data folder.")
-
-
-def page_link(parts: Parts, url: str) -> str:
-    """A one-time sign-in link to the page."""
-    if all(token.name != PAGE_TOKEN for token in parts.tokens.list()):
-        parts.tokens.create(PAGE_TOKEN, ("read", "write", "admin"))
-    return f"{url}/#sign-in={parts.tokens.sign_in_code(PAGE_TOKEN)}"
-
-
-def local_address(parts: Parts, url: str) -> KnownServer:
-    """How the client of `dmc up` reaches its own server; written down in up.json for the other commands of this machine.
-
-    Its token stands in a 0600 file and is made anew when that does not fit.
-    """
-    file = parts.data / "up.token"
-    known = any(token.name == UP_TOKEN for token in parts.tokens.list())
-    if not known or not file.is_file():
-        if known:
-            parts.tokens.revoke(UP_TOKEN)
-        secret = parts.tokens.create(UP_TOKEN, ("read", "write", "admin"), client_id=os.uname().nodename)
-        write_durably(parts.disk, file, secret.encode())
-    address, _, port = url.removeprefix("http://").rpartition(":")
-    server = KnownServer(name="here", address=address.strip("[]"), port=int(port), token_file=file)
-    write_durably(parts.disk, parts.data / UP_FILE, server.model_dump_json(include={"name", "address", "port", "token_file"}).encode())
-    return server
 
 
 def admit_file(parts: Parts, settings: ServerSettings, file: Path, kind: str, options: dict[str, Any]) -> "Item":

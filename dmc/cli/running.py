@@ -109,6 +109,19 @@ class ServerRoom:
         finally:
             self.bound.set()  # Also after a failed start: whoever waits for the address must not wait for ever.
 
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the certificate that the server shows; None without TLS."""
+        return self._server.fingerprint
+
+    def remarks(self) -> list[str]:
+        """What whoever started the server should know, in lines: the certificate's fingerprint, and warnings."""
+        from dmc.fingerprints import shown_fingerprint
+
+        known = self._server.fingerprint
+        shown = [f"certificate (SHA-256): {shown_fingerprint(known)}"] if known else []
+        return shown + [f"warning: {warning}" for warning in self._server.warnings]
+
     def turns(self) -> int:
         """Another number at every call while the loop turns."""
         with contextlib.suppress(RuntimeError):  # A loop that is closed takes no calls.
@@ -123,7 +136,7 @@ class ServerRoom:
         self._loop = asyncio.get_running_loop()
         host, port = await self._server.start(self._host, self._port)
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{port}"
+        self.url = f"{'https' if self._server.fingerprint else 'http'}://{shown}:{port}"
         _log.info("listening", url=self.url)
         self.bound.set()
         try:
@@ -163,7 +176,8 @@ def run_broker(broker: "Broker") -> Callable[[threading.Event], None]:
 
 def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False) -> None:
     """`dmc server run`: the server, with the broker inside unless settings say otherwise."""
-    from dmc.assemble.server import build_broker, build_server, open_parts, page_link, server_lock, start_pool
+    from dmc.assemble.entry import nobody_signed_in_yet, page_link
+    from dmc.assemble.server import build_broker, build_server, open_parts, server_lock, start_pool
 
     start_logging(settings.log_level, lines=lines_of(settings))
     embedded = settings.broker == "embedded"
@@ -183,8 +197,11 @@ def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False
             server.bound.wait()
             if server.url:
                 screen.say(f"dmc serves at {server.url}; data in {settings.data_folder}")
-                if with_link:
-                    screen.data(page_link(parts, server.url))
+                for line in server.remarks():
+                    screen.say(line)
+                if with_link or nobody_signed_in_yet(parts.tokens):
+                    screen.say("sign in to the page with this link; it works once, for 15 minutes:")
+                    screen.data(page_link(parts.tokens, server.url))
                 pulse.signs["server"] = server.turns
                 rooms.watch(pulse)
             rooms.wait()

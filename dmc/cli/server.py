@@ -40,18 +40,21 @@ def ping(
     context: typer.Context,
     url: Annotated[str | None, typer.Argument(help="Address, e.g. http://127.0.0.1:8770; default: that of the settings.")] = None,
     config: Config = None,
+    fingerprint: Annotated[str | None, typer.Option("--fingerprint", help="The certificate it must show.")] = None,
     as_json: Json = False,
 ) -> None:
     """Ask a server who it is; exit code 7 if none answers. Example: dmc server ping http://nas:8770"""
     from dmc.assemble.client import ping_server
+    from dmc.assemble.entry import listening_url, open_tls
     from dmc.config import load_server
+    from dmc.fingerprints import plain_fingerprint
 
     screen = screen_of(context)
     if url is None:
         settings = load_server(config).settings
-        host = settings.listen_on_address if settings.listen_on_address not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared
-        url = f"http://[{host}]:{settings.listen_on_port}" if ":" in host else f"http://{host}:{settings.listen_on_port}"
-    identity = ping_server(url)
+        url, tls = listening_url(settings), open_tls(settings)
+        fingerprint = tls.fingerprint if tls else None
+    identity = ping_server(url, plain_fingerprint(fingerprint) if fingerprint else None)
     if as_json:
         screen.document("ping", {"url": url, **identity.model_dump(exclude_none=True)})
         return
@@ -65,16 +68,19 @@ def token_create(
     scopes: Annotated[str, typer.Option("--scopes", help="Comma-separated: read, write, admin.")] = "read,write",
     config: Config = None,
     data_folder: Data = None,
+    link: Annotated[bool, typer.Option("--link", help="Print a link to the page that signs a browser in once, instead.")] = False,
     as_json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
     """Make a token and print it, this once. Example: dmc server token create laptop > laptop.token"""
+    from dmc.assemble.entry import listening_url, page_link
     from dmc.assemble.server import open_tokens
     from dmc.config import load_server
     from dmc.errors import WrongStatus
 
     screen = screen_of(context)
-    tokens = open_tokens(load_server(config, {"data_folder": data_folder}).settings)
+    settings = load_server(config, {"data_folder": data_folder}).settings
+    tokens = open_tokens(settings)
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
     if dry_run:
         if any(known.name == name for known in tokens.list()):
@@ -82,10 +88,15 @@ def token_create(
         screen.say(f"would make a token {name} with {', '.join(wanted)}")
         return
     secret = tokens.create(name, wanted)
+    if link:
+        secret = page_link(tokens, listening_url(settings), name)
     if as_json:
         screen.document("token", {"name": name, "scopes": wanted, "token": secret})
     else:
         screen.data(secret)
+    if link:
+        screen.say(f"token {name}: this link signs a browser in, once, within 15 minutes.")
+        return
     screen.say(f"token {name}: keep it in a file that only you can read; it is not shown again.")
 
 

@@ -9,7 +9,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from dmc.client_settings import ObservedPath
+from dmc.client_settings import KnownServer, ObservedPath
 from dmc.config import find_file, load_client
 from dmc.conversions import find_conversion
 from dmc.errors import NotFound, UsageFault, WrongStatus
@@ -17,6 +17,7 @@ from dmc.files import RealDisk, write_durably
 from dmc.homes import config_homes
 
 _BLOCK = "[[list_of_paths_to_observe]]"
+_SERVER = "[[list_of_servers]]"
 
 
 def add_folder(file: Path | None, path: Path, kinds: list[str], output: Path | None, *, dry_run: bool) -> str:
@@ -55,6 +56,30 @@ def remove_folder(file: Path | None, path: Path, *, dry_run: bool) -> str:
     return _store(target, new, f"no longer watch {path}", dry_run)
 
 
+def check_new_server(file: Path | None, server: KnownServer) -> None:
+    """Raise WrongStatus if a server of that name, or at that address, is in the settings already."""
+    target = file or find_file("client")
+    for known in load_client(target).settings.list_of_servers if target and target.exists() else ():
+        if known.label == server.label or (known.address, known.port) == (server.address, server.port):
+            raise WrongStatus(f"there is a server {known.label} in the settings already.", f"Take its block out of {target} first.")
+
+
+def add_server(file: Path | None, server: KnownServer) -> str:
+    """Add a server; returns what was done in words. Raises WrongStatus, BadSettings."""
+    check_new_server(file, server)
+    target = file or find_file("client") or config_homes()[0] / "client.toml"
+    text = _text_of(target)
+    lines = ["", _SERVER, f"name = {_quoted(server.label)}", f"address = {_quoted(server.address)}", f"port = {server.port}"]
+    if server.token_file is not None:
+        lines.append(f"token_file = {_quote(server.token_file)}")
+    if server.tls:
+        lines.append("tls = true")
+    if server.fingerprint is not None:
+        lines.append(f"fingerprint = {_quoted(server.fingerprint)}")
+    new = text.rstrip("\n") + "\n".join([*lines, ""]) if text else "\n".join([*lines[1:], ""])
+    return _store(target, new, f"send to {server.label}", dry_run=False)
+
+
 def _text_of(file: Path) -> str:
     """What the file says, empty if there is none. Raises BadSettings for one that is not valid as it is."""
     if not file.exists():
@@ -75,6 +100,10 @@ def _quote(path: Path) -> str:
         raise UsageFault(
             f"the name {str(path)!r} is not UTF-8, and TOML can hold no other.", "Rename it, or watch the folder above it."
         ) from None
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
     escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text)
     return f'"{escaped}"'
 

@@ -49,9 +49,9 @@ def up(
     if folder is None and not client.list_of_paths_to_observe:
         raise UsageFault("no folder to watch.", "Name one: dmc up FOLDER")
     with _household(screen, server, client, folder, to or []) as (rooms, story, parts, url):
-        from dmc.assemble.server import page_link
+        from dmc.assemble.entry import page_link
 
-        screen.say(f"page:     {page_link(parts, url)}")
+        screen.say(f"page:     {page_link(parts.tokens, url)}")
         screen.say("stop:     Ctrl-C; what is unfinished goes on next time\n")
         story.follow(rooms.stop, lambda: False)
 
@@ -122,7 +122,8 @@ def _household(
 ) -> "Iterator[tuple[Rooms, Story, Parts, str]]":
     """All rooms in one process; on leaving they stop in order and everything unfinished is put back."""
     from dmc.assemble.client import open_client, open_outbox
-    from dmc.assemble.server import build_broker, build_server, local_address, open_parts, server_lock, start_pool
+    from dmc.assemble.entry import local_address
+    from dmc.assemble.server import build_broker, build_server, open_parts, server_lock, start_pool
     from dmc.cli.running import Rooms, ServerRoom, lines_of, run_broker, stop_on_signals
     from dmc.cli.story import Story
     from dmc.files import make_home
@@ -144,7 +145,7 @@ def _household(
             try:
                 front.bound.wait()
                 if front.url:
-                    known = local_address(parts, front.url)
+                    known = local_address(parts.data, parts.tokens, front.url, front.fingerprint)
                     settings = _with_folder(client, folder, kinds).model_copy(update={"list_of_servers": (known,)})
                     for observed in settings.list_of_paths_to_observe:
                         screen.say(f"watching: {observed.path}\nresults:  {observed.output_folder or observed.path / 'converted'}")

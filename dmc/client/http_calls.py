@@ -20,6 +20,7 @@ import aiohttp
 from pydantic import ValidationError
 from yarl import URL
 
+from dmc.client.trust import Trust, distrust
 from dmc.errors import BadSettings, DmcError, ServerUnreachable, Unavailable
 from dmc.protocol import ErrorBody, ErrorDetail, error_from_wire
 
@@ -101,9 +102,9 @@ async def _cancel_others() -> None:
 
 
 class Calls:
-    """Exchanges with the server at `base`; `token` goes only where it is asked for."""
+    """Exchanges with the server at `base`; `token` goes only where it is asked for, `trust` is for its certificate."""
 
-    def __init__(self, base: str, token: str | None) -> None:
+    def __init__(self, base: str, token: str | None, trust: Trust = True) -> None:
         try:
             self._base = URL(base)
         except ValueError:
@@ -112,6 +113,7 @@ class Calls:
             raise BadSettings(f"{base!r} is no address of a server.", "It looks like http://nas:8770.")
         self._prefix = str(self._base).rstrip("/")
         self._token = token
+        self._trust = trust
         self._session: aiohttp.ClientSession | None = None
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
@@ -205,7 +207,7 @@ class Calls:
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept-Encoding": "identity", "User-Agent": "dmc"},
-                connector=aiohttp.TCPConnector(limit=16, socket_factory=self._new_socket),
+                connector=aiohttp.TCPConnector(limit=16, ssl=self._trust, socket_factory=self._new_socket),
             )
         return self._session
 
@@ -234,7 +236,7 @@ def translated() -> Iterator[None]:
     except TimeoutError:
         raise ServerUnreachable("the server did not answer in time.") from None
     except (aiohttp.ClientError, OSError) as problem:
-        raise ServerUnreachable(f"the connection failed: {str(problem) or type(problem).__name__}.") from None
+        raise ServerUnreachable(distrust(problem) or f"the connection failed: {str(problem) or type(problem).__name__}.") from None
 
 
 def check_framing(method: str, answer: aiohttp.ClientResponse) -> None:

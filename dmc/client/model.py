@@ -51,6 +51,9 @@ class ServerAddress:
     token: str | None = field(default=None, repr=False)
     media_types: frozenset[MediaType] = frozenset(MediaType)
     conversion_types: frozenset[str] | None = None
+    fingerprint: str | None = None
+    """Of the certificate that the server must show, 64 hex digits; `ca_file` counts where there is none."""
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

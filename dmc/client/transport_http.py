@@ -14,6 +14,7 @@ from dmc.client.http_download import HttpDownload
 from dmc.client.http_upload import HttpUpload
 from dmc.client.model import ServerAddress
 from dmc.client.transport import Parcel, Transport, never
+from dmc.client.trust import trust_of
 from dmc.errors import NotFound, ServerUnreachable, UnknownItem
 from dmc.jobs import ResultFacts
 from dmc.protocol import (
@@ -40,7 +41,7 @@ class HttpTransport(Transport):
     """The way to the server at `address`. May be used from several threads; `close` ends what still runs; used after it, it starts anew."""
 
     def __init__(self, address: ServerAddress) -> None:
-        self._calls = Calls(address.url, address.token)
+        self._calls = Calls(address.url, address.token, trust_of(address.fingerprint, address.ca_file))
         self._thread = LoopThread(f"dmc-http-{address.name}")
 
     def reach(self, instance: str | None = None) -> Identity:

@@ -98,7 +98,10 @@ class Server:
         concatenation = Concatenation(uploads=self.uploads, lookup=lookup, offload=offload, limits=limits)
         self._downloads = Downloads(ledger=ledger, storage=storage, shelf=shelf, offload=offload)
         self._tls = tls
-        identities = Identities(instance_id=instance_id, ledger=ledger, storage=storage, control=control, offload=offload, limits=limits)
+        identities = Identities(
+            instance_id=instance_id, ledger=ledger, storage=storage, control=control, offload=offload, limits=limits, tls=tls
+        )
+        self.warnings = identities.warnings
         self._door = Door(tokens=tokens, clock=clock, offload=offload, limits=limits, identity=identities.bare(accepting=True), tls=tls)
         self._rooms = (
             *self._door.rooms,
@@ -114,6 +117,11 @@ class Server:
             Page(),
             OpenApi(),
         )
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the certificate that clients see; None without TLS."""
+        return self._tls.fingerprint if self._tls else None
 
     def make_app(self) -> web.Application:
         """The application with every route; `start` uses it, tests may look at it."""
@@ -142,7 +150,7 @@ class Server:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, ssl_context=self._tls.context() if self._tls else None).start()
         except OSError as problem:
             await runner.cleanup()
             raise Locked(f"cannot listen on {host}:{port}: {problem.strerror}.", "Is another server running there?") from problem
@@ -183,11 +191,16 @@ class Server:
             raise BadSettings(
                 f"{host!r} is no address to listen on: {problem}.", "See listen_on_address; 127.0.0.1 is the default."
             ) from None
-        if all(ipaddress.ip_address(info[4][0]).is_loopback for info in infos):
+        if all(is_loopback(str(info[4][0])) for info in infos):
             return
         if not await self._offload.quick(self._tokens.list):
             raise BadSettings(f"{host} can be reached by others, and there is no token yet.", "First run: dmc server token create NAME")
-        log.warning("listening without TLS: tokens and files can be read on the way; put a TLS proxy in front", address=host)
+        if self._tls is None and not self._limits.trusted_proxies:
+            self.warnings.append(
+                f"This server can be reached at {host} without TLS: tokens and files can be read on the way. Set tls in server.toml, "
+                "or name the TLS proxy in front of it in trusted_proxies."
+            )
+            log.warning("listening without TLS: tokens and files can be read on the way", address=host)
 
     async def sweep(self) -> None:
         """Forget what has expired; the server does so by itself once a minute."""
@@ -209,3 +222,8 @@ class Server:
             "dmc_download_bytes_total": self._downloads.bytes_sent,
             "dmc_event_listeners": self._feed.listeners,
         }
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach an address."""
+    return ipaddress.ip_address(address).is_loopback

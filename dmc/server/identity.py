@@ -23,6 +23,7 @@ from dmc.server.calls import ANYBODY, Call, add
 from dmc.server.offload import Offload
 from dmc.server.policy import ServerLimits
 from dmc.server.replies import json_reply
+from dmc.server.tls import Tls
 
 INSTANCE_FILE = "instance.json"
 
@@ -62,7 +63,15 @@ class Identities:
     """`/api/v1/server` and `/api/v1/types`."""
 
     def __init__(
-        self, *, instance_id: str, ledger: Ledger, storage: Storage, control: Control, offload: Offload, limits: ServerLimits
+        self,
+        *,
+        instance_id: str,
+        ledger: Ledger,
+        storage: Storage,
+        control: Control,
+        offload: Offload,
+        limits: ServerLimits,
+        tls: Tls | None,
     ) -> None:
         self._instance_id = instance_id
         self._ledger = ledger
@@ -70,6 +79,9 @@ class Identities:
         self._control = control
         self._offload = offload
         self._limits = limits
+        self._tls = tls
+        self.warnings: list[str] = []
+        """What an admin should know, in sentences; complete once the server listens."""
 
     def add_routes(self, app: web.Application) -> None:
         add(app, "GET", SERVER, self._server, Call("Who this server is; the more with a token", ANYBODY, Identity))
@@ -96,6 +108,8 @@ class Identities:
                     "media_types": list(self._limits.media_types),
                     "conversion_types": list(self._limits.conversions),
                     "waiting": None if waiting is None else Waiting.model_validate(waiting),
+                    "fingerprint": self._tls.fingerprint if self._tls else None,
+                    "warnings": list(self.warnings),
                 }
             )
         )

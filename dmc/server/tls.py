@@ -21,8 +21,8 @@ from typing import Literal
 from dmc.clock import Clock, rfc3339
 from dmc.errors import BadSettings
 from dmc.files import Disk, make_home, temp_name, translate, write_durably
+from dmc.fingerprints import fingerprint_of
 from dmc.log import Log
-from dmc.pairing import fingerprint_of
 
 FOLDER = "tls"
 VALID_DAYS = 3650

@@ -24,6 +24,7 @@ from dmc.protocol import OFFSET_TYPE, UPLOADS
 from dmc.server.app import Server
 from dmc.server.identity import load_instance_id
 from dmc.server.policy import ServerLimits
+from dmc.server.tls import Tls
 from dmc.server.tokens import Tokens
 from dmc.server.tus_headers import format_metadata
 
@@ -56,6 +57,8 @@ class House:
         self.ids = ItemIds()
         self.tokens = Tokens(data / "tokens.json", disk=self.disk, clock=self.clock)
         self.secret = self.tokens.create("laptop")
+        self.tls: Tls | None = None
+        self.instance = load_instance_id(data, self.disk)
         self.server: Server | None = None
         self.address = ("127.0.0.1", 0)
         self._sessions: list[aiohttp.ClientSession] = []
@@ -72,7 +75,8 @@ class House:
             clock=self.clock,
             disk=self.disk,
             limits=limits,
-            instance_id=load_instance_id(self.data, self.disk),
+            instance_id=self.instance,
+            tls=self.tls,
         )
 
     async def start(self, limits: ServerLimits = LIMITS, **changed: Any) -> "House":
@@ -93,7 +97,7 @@ class House:
 
     @property
     def url(self) -> str:
-        return f"http://{self.address[0]}:{self.address[1]}"
+        return f"{'https' if self.tls else 'http'}://{self.address[0]}:{self.address[1]}"
 
     def client(self, secret: str | None = "", **kwargs: Any) -> aiohttp.ClientSession:
         """A session with the default token, another one, or (None) with none."""

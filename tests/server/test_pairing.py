@@ -6,7 +6,8 @@ import aiohttp
 import pytest
 
 from dmc.clock import ManualClock
-from dmc.pairing import CODE_LENGTH, CODE_VALID_S, LETTERS, PAIR, PAIR_CODES, plain_fingerprint, shown_fingerprint
+from dmc.fingerprints import plain_fingerprint, shown_fingerprint
+from dmc.pairing import CODE_LENGTH, CODE_VALID_S, LETTERS, PAIR, PAIR_CODES
 from dmc.protocol import ITEMS, TYPES
 from dmc.server.pairing import MOST_CODES, MOST_TRIES, Codes
 from dmc.server.peers import Peers
