@@ -42,6 +42,7 @@ from dmc.server.policy import MIB
 from dmc.server.policy import ServerLimits as ServerLimits
 from dmc.server.receiving import refuse_if_full
 from dmc.server.shelf import Shelf
+from dmc.server.statistics import Statistics
 from dmc.server.steering import Steering
 from dmc.server.tls import Tls
 from dmc.server.tokens import Tokens
@@ -114,6 +115,7 @@ class Server:
             identities,
             Steering(control=control, clock=clock, offload=offload),
             Health(ledger=ledger, storage=storage, control=control, offload=offload, limits=limits, gauges=self._gauges),
+            Statistics(ledger=ledger, clock=clock, offload=offload),
             Page(),
             OpenApi(),
         )

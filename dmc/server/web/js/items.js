@@ -1,0 +1,85 @@
+// What the page says about one item, and what can be done with it.
+
+import { ITEMS, call, post } from "./api.js";
+import { bytes, change, hasText, left, sentence, t } from "./words.js";
+
+const IMAGE_PREVIEW_UP_TO = 1_500_000;
+
+/** "video", "audio", "image" or null, of the item as the worker saw it, else by its name. */
+export function mediumOf(item, types) {
+  return item.media_type ?? types?.endings[item.file_name.split(".").pop().toLowerCase()] ?? null;
+}
+
+/** Where a small picture of an item is; null if there is none. */
+export function posterOf(item) {
+  if (item.previews?.poster_url) return item.previews.poster_url;
+  const small = item.result && item.result.file_size <= IMAGE_PREVIEW_UP_TO;
+  return small && /\.(webp|png|jpe?g|gif|avif)$/i.test(item.result.file_name) ? item.result.url : null;
+}
+
+/** Its status in a word or two. */
+export function statusOf(item) {
+  if (item.wish) return t(`wish.${item.wish}`);
+  if (item.status === "finished_with_errors" && item.errors.at(-1)?.code === "cancelled") return t("status.cancelled");
+  return t(`status.${item.outcome ?? item.status}`);
+}
+
+export const toneOf = (item) =>
+  ({ finished_successful: "good", finished_with_errors: isCancelled(item) ? "" : "bad", in_progress: "busy" })[item.status] ?? "";
+
+export const isCancelled = (item) => item.status === "finished_with_errors" && item.errors.at(-1)?.code === "cancelled";
+
+/** How long it still takes, honestly: nothing before it is known, "finishing" when only the end of the file is missing. */
+export function progressText(item) {
+  const { progress } = item;
+  if (!progress || progress.fraction === 0) return t("progress.starting");
+  if (progress.fraction >= 0.995) return t("progress.finishing");
+  const percent = `${Math.floor(progress.fraction * 100)} %`;
+  const parts = [percent];
+  if (progress.eta_s !== null && progress.eta_s !== undefined) parts.push(left(progress.eta_s));
+  if (progress.speed) parts.push(t("progress.speed", { speed: progress.speed >= 10 ? String(Math.round(progress.speed)) : progress.speed.toFixed(1) }));
+  return parts.join(" · ");
+}
+
+/** Why it does not run: its place, or what the whole queue waits for. */
+export function waitText(item, server) {
+  if (server?.waiting) return t("wait.queue");
+  if (item.queue_position === 1) return t("wait.next");
+  return item.queue_position ? t("wait.place", { place: item.queue_position }) : t("wait.some");
+}
+
+/** What became of it: "4.3 MB → 1.9 MB, 56 % smaller", or why its original was kept. */
+export function outcomeText(item) {
+  if (item.result) {
+    const sizes = `${bytes(item.file_size)} → ${bytes(item.result.file_size)}`;
+    const part = change(item.file_size, item.result.file_size);
+    return part ? `${sizes}, ${part}` : sizes;
+  }
+  return item.reason ? sentence(item.reason) : bytes(item.file_size);
+}
+
+/** Why it failed, in words; the server wrote them. */
+export function failureText(item) {
+  const last = item.errors.at(-1);
+  return last ? `${sentence(last.message)} ${last.hint ?? ""}`.trim() : t("failure.unknown");
+}
+
+export const typeName = (name, types) => {
+  const known = types?.types.find((type) => type.name === name);
+  return { name, summary: known?.summary ?? "" };
+};
+
+export const mediumName = (medium) => (hasText(`medium.${medium}`) ? t(`medium.${medium}`) : t("medium.unknown"));
+
+// --- Wishes ---
+
+const here = (item) => `${ITEMS}/${item.item_id}`;
+
+export const cancel = (item) => post(`${here(item)}/cancel`);
+export const retry = (item) => post(`${here(item)}/retry`);
+export const remove = (item) => call("DELETE", here(item));
+export const receiptOf = async (item) => (await call("GET", `${here(item)}/receipt`)).json();
+export const originalOf = (item) => `${here(item)}/original`;
+export const mayCancel = (item) => !item.wish && ["to_do", "in_progress"].includes(item.status);
+export const mayRetry = (item) => !item.wish && item.status === "finished_with_errors";
+export const mayDelete = (item) => item.wish !== "delete" && item.status.startsWith("finished");

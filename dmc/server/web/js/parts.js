@@ -1,0 +1,129 @@
+// Small parts that several views are made of.
+
+import { inWords } from "./api.js";
+import { Icon } from "./icons.js";
+import { dismiss, notice, useStore } from "./store.js";
+import { html, useEffect, useRef, useState } from "./ui.js";
+import { t } from "./words.js";
+
+/** A button that does something at the server: it waits for the end, and says what went wrong. */
+export function Act({ act, icon, label, title, kind = "", small = false }) {
+  const [busy, setBusy] = useState(false);
+  const run = async (event) => {
+    event.stopPropagation();
+    setBusy(true);
+    try {
+      await act();
+    } catch (problem) {
+      notice(inWords(problem), "bad");
+    } finally {
+      setBusy(false);
+    }
+  };
+  return html`
+    <button type="button" class="button ${kind} ${small ? "small" : ""}" onClick=${run} disabled=${busy} aria-label=${title ?? null}
+      title=${small ? title : null}>
+      ${icon && html`<${Icon} name=${icon} />`}${!small && html`<span>${label}</span>`}
+    </button>`;
+}
+
+/** A real dialog: Escape closes it, the focus stays in it and comes back afterwards. */
+export function Dialog({ title, onClose, children, wide = false }) {
+  const element = useRef();
+  useEffect(() => {
+    const dialog = element.current;
+    dialog.showModal();
+    return () => dialog.open && dialog.close();
+  }, []);
+  const outside = (event) => event.target === element.current && onClose();
+  return html`
+    <dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby="dialog-title" onClose=${onClose} onClick=${outside}>
+      <div class="sheet">
+        <header class="sheet-head">
+          <h2 id="dialog-title">${title}</h2>
+          <button type="button" class="button quiet small" aria-label=${t("action.close")} onClick=${onClose}><${Icon} name="close" /></button>
+        </header>
+        ${children}
+      </div>
+    </dialog>`;
+}
+
+/** Asks before something that cannot be taken back. */
+export function Confirm({ title, text, label, act, onClose }) {
+  const confirmed = async () => {
+    await act();
+    onClose();
+  };
+  return html`
+    <${Dialog} title=${title} onClose=${onClose}>
+      <p>${text}</p>
+      <div class="row end">
+        <button type="button" class="button" onClick=${onClose}>${t("action.back")}</button>
+        <${Act} act=${confirmed} label=${label} icon="trash" kind="danger" />
+      </div>
+    <//>`;
+}
+
+/** How far something is; `value` of 0..1, or undefined for not known. */
+export const Bar = ({ value, label }) =>
+  html`<progress max="1" value=${value ?? null} aria-label=${label}></progress>`;
+
+/** What stands in for a picture, and the picture over it once it is there. */
+export function Thumb({ medium, url, children }) {
+  const [state, setState] = useState("loading");
+  useEffect(() => setState("loading"), [url]);
+  return html`
+    <span class="thumb ${medium ?? "unknown"} ${url ? state : "none"}">
+      <${Icon} name=${medium ?? "info"} />
+      ${url && html`<img src=${url} alt="" loading="lazy" decoding="async" onLoad=${() => setState("here")} onError=${() => setState("none")} />`}
+      ${children}
+    </span>`;
+}
+
+/** A message that stays: kind is plain, good, warn or bad. */
+export const Note = ({ kind = "plain", icon = "info", children }) =>
+  html`<div class="note ${kind}"><${Icon} name=${icon} /><div class="note-text">${children}</div></div>`;
+
+/** A heading with what belongs to it. */
+export function Section({ title, count, actions, children, id }) {
+  return html`
+    <section class="section" aria-labelledby=${id}>
+      <div class="section-head">
+        <h2 id=${id}>${title}${count !== undefined && html` <span class="count">${count}</span>`}</h2>
+        ${actions && html`<div class="row">${actions}</div>`}
+      </div>
+      ${children}
+    </section>`;
+}
+
+export function Notices() {
+  const notices = useStore((state) => state.notices);
+  return html`
+    <div class="notices">
+      ${notices.map(({ id, text, kind }) => html`
+        <div key=${id} class="notice ${kind}">
+          <${Icon} name=${{ good: "check", bad: "warning" }[kind] ?? "info"} /><span>${text}</span>
+          <button type="button" class="button quiet small" aria-label=${t("action.dismiss")} onClick=${() => dismiss(id)}><${Icon} name="close" /></button>
+        </div>`)}
+    </div>`;
+}
+
+/** Runs `load` now, again after `deps` change, and every `everyMs` while the page is looked at. */
+export function useLoaded(load, deps = [], everyMs = 0) {
+  const [value, setValue] = useState(null);
+  useEffect(() => {
+    let alive = true;
+    const run = async () => {
+      if (document.hidden) return;
+      const loaded = await load().catch(() => undefined);
+      if (alive && loaded !== undefined) setValue(loaded);
+    };
+    run();
+    const timer = everyMs && setInterval(run, everyMs);
+    return () => {
+      alive = false;
+      clearInterval(timer);
+    };
+  }, deps);
+  return value;
+}
