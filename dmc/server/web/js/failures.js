@@ -34,12 +34,14 @@ function Group({ group }) {
     }
     notice(t("failure.retried", { count: retried }));
   };
+  // What is said of one file stands for all of them.
+  const message = group.message.replace(`${group.file_names[0]}: `, "").replace(group.file_names[0], t("failure.file"));
   const names = group.file_names.slice(0, 3).join(", ");
   const more = group.count - Math.min(3, group.file_names.length);
   return html`
     <li class="item failure">
       <div class="item-main">
-        <p class="name"><span class="count bad">${t("failure.files", { count: group.count })}</span> ${sentence(group.message)}</p>
+        <p class="name"><span class="count bad">${t("failure.files", { count: group.count })}</span> ${sentence(message)}</p>
         ${group.hint && html`<p>${group.hint}</p>`}
         <p class="quiet">${names}${more > 0 && ` ${t("failure.more", { count: more })}`}</p>
       </div>

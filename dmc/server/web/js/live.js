@@ -15,6 +15,7 @@ const REOPEN_MS = 2_000;
 const FAULTS = 3;
 const FLUSH_MS = 250;
 const FINISHED_KEPT = 400;
+const RECENT = "status=finished_successful&status=finished_with_errors&limit=50";
 const CHANNEL = "dmc-live";
 
 export class Live {
@@ -88,7 +89,8 @@ export class Live {
         this.#heard = Date.now();
         this.#faults = 0;
         this.#tell({ kind: "link", data: "live" });
-        if (kind !== "ping") this.#tell({ kind, data: JSON.parse(event.data) });
+        if (kind === "snapshot") this.#snapshot(JSON.parse(event.data));
+        else if (kind !== "ping") this.#tell({ kind, data: JSON.parse(event.data) });
       });
     }
     stream.onopen = () => {
@@ -144,9 +146,15 @@ export class Live {
   }
 
   async #asked() {
-    const asked = ["status=in_progress", "status=to_do", "status=finished_successful&order=newest", "status=finished_with_errors&order=newest"];
-    const pages = await Promise.all(asked.map((query) => read(`${ITEMS}?${query}&limit=100`)));
+    const pages = await Promise.all(["status=in_progress", "status=to_do", RECENT].map((query) => read(`${ITEMS}?${query}`)));
     return pages.flatMap((page) => page.items);
+  }
+
+  // A snapshot is what is under way; what was finished lately is asked for beside it.
+  async #snapshot(data) {
+    this.#tell({ kind: "snapshot", data });
+    const recent = await read(`${ITEMS}?${RECENT}`).catch(() => ({ items: [] }));
+    this.#tell({ kind: "recent", data: recent });
   }
 
   // --- Hearing, as leader or from the leader ---
@@ -159,7 +167,7 @@ export class Live {
   #fromOtherTab(message) {
     if (message.kind !== "hello") this.#hear(message);
     else if (this.#release && store.get().itemsKnown) {
-      this.#channel.postMessage({ kind: "snapshot", data: { items: [...store.get().items.values()] } });
+      this.#channel.postMessage({ kind: "snapshot", data: { items: [...store.get().items.values()], more: store.get().more } });
       this.#channel.postMessage({ kind: "link", data: store.get().link });
     }
   }
@@ -183,8 +191,10 @@ export class Live {
   #flush() {
     this.#flushing = false;
     const before = store.get().items;
-    const after = applied(before, this.#waiting.splice(0));
-    store.set({ items: pruned(after), itemsKnown: true });
+    const events = this.#waiting.splice(0);
+    const after = applied(before, events);
+    const snapshot = events.findLast(({ kind }) => kind === "snapshot");
+    store.set({ items: pruned(after), itemsKnown: true, more: Boolean(snapshot ? snapshot.data.more : store.get().more) });
     const news = newsOf(before, after);
     if (news) say(news);
   }
@@ -196,9 +206,10 @@ export function applied(items, events) {
   for (const { kind, data } of events) {
     if (kind === "snapshot") made = new Map(data.items.map((item) => [item.item_id, item]));
     else if (kind === "gone") made.delete(data.item_id);
-    else if (kind === "item") {
-      const known = made.get(data.item_id);
-      if (!known || known.version <= data.version) made.set(data.item_id, data);
+    else if (kind === "item" || kind === "recent") {
+      for (const item of data.items ?? [data]) {
+        if (!(made.get(item.item_id)?.version > item.version)) made.set(item.item_id, item);
+      }
     } else if (kind === "progress") {
       const known = made.get(data.item_id);
       const { item_id: _, ...progress } = data;

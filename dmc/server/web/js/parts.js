@@ -69,13 +69,13 @@ export const Bar = ({ value, label }) =>
   html`<progress max="1" value=${value ?? null} aria-label=${label}></progress>`;
 
 /** What stands in for a picture, and the picture over it once it is there. */
-export function Thumb({ medium, url, children }) {
-  const [state, setState] = useState("loading");
-  useEffect(() => setState("loading"), [url]);
+export function Thumb({ medium, url, blur, children }) {
+  const [seen, setSeen] = useState({});
+  const state = seen.url === url ? seen.state : "coming";
   return html`
     <span class="thumb ${medium ?? "unknown"} ${url ? state : "none"}">
-      <${Icon} name=${medium ?? "info"} />
-      ${url && html`<img src=${url} alt="" loading="lazy" decoding="async" onLoad=${() => setState("here")} onError=${() => setState("none")} />`}
+      ${url && blur && state !== "none" ? html`<img class="blur" src=${blur} alt="" />` : html`<${Icon} name=${medium ?? "info"} />`}
+      ${url && html`<img src=${url} alt="" loading="lazy" decoding="async" onLoad=${() => setSeen({ url, state: "here" })} onError=${() => setSeen({ url, state: "none" })} />`}
       ${children}
     </span>`;
 }

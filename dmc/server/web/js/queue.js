@@ -28,11 +28,11 @@ export function Queue({ uploads }) {
     <${Waiting} />
     <${DropZone} uploads=${uploads} />
     <${Sending} uploads=${uploads} />
-    <${Failures} items=${items} />
     ${parts.running.length > 0 && html`
       <${Section} id="running" title=${t("queue.running")} count=${parts.running.length}>
         <ul class="list">${parts.running.map((item) => html`<${Running} key=${item.item_id} item=${item} />`)}</ul>
       <//>`}
+    <${Failures} items=${items} />
     ${parts.waiting.length > 0 && html`
       <${Section} id="waiting" title=${t("queue.waiting")} count=${parts.waiting.length}>
         <ul class="list">${parts.waiting.slice(0, WAITING_SHOWN).map((item) => html`<${Queued} key=${item.item_id} item=${item} />`)}</ul>

@@ -9,6 +9,7 @@ export const store = newStore({
   server: null,
   items: new Map(), // by id: what is under way, and the newest of what is finished
   itemsKnown: false,
+  more: false, // more is under way than `items` holds
   uploads: [],
   notices: [],
 });

@@ -20,9 +20,9 @@ export const hasText = (key) => key in strings;
 /** 12345 → "12,345", as the reader writes it. */
 export const count = (number) => number.toLocaleString();
 
-/** A capital letter in front, and a full stop at the end. */
+/** A capital letter in front, unless it begins with the name of a file, and a full stop at the end. */
 export function sentence(text) {
-  const capital = text.charAt(0).toUpperCase() + text.slice(1);
+  const capital = /^\S+\.\w/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?…]$/.test(capital) || !capital ? capital : `${capital}.`;
 }
 
@@ -37,7 +37,7 @@ export function bytes(number) {
     unit += 1;
   }
   const shown = unit && value < 99.95 ? value.toFixed(1).replace(/\.0$/, "") : Math.round(value);
-  return `${number < 0 ? "−" : ""}${shown} ${UNITS[unit]}`;
+  return `${number < 0 ? "−" : ""}${shown}\u00a0${UNITS[unit]}`;
 }
 
 /** 3725 → "1 h 2 min", 125 → "2 min 5 s" */
