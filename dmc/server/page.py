@@ -41,7 +41,8 @@ class Page:
     def add_routes(self, app: web.Application) -> None:
         add(app, "GET", "/", self._index, Call("The page", ANYBODY, "text/html", also={304: None}))
         add(app, "GET", "/favicon.ico", self._icon, Call("The page's picture", ANYBODY, "image/svg+xml"))
-        add(app, "GET", ROOT + "{version}/{name:.+}", self._file, Call("A file of the page", ANYBODY, "*/*", refuses=(404,)))
+        for path in ("{version}/{name}", "{version}/{folder}/{name}"):
+            add(app, "GET", ROOT + path, self._file, Call("A file of the page", ANYBODY, "*/*", refuses=(404,)))
 
     async def _index(self, request: web.Request) -> web.Response:
         etag = f'"{hashlib.sha256(self._shell).hexdigest()[:32]}"'
@@ -56,7 +57,8 @@ class Page:
     async def _file(self, request: web.Request) -> web.Response:
         if request.match_info["version"] != self.version:
             raise web.HTTPNotFound  # Of another version of dmc: the shell that named it is read anew.
-        return self._answer(request.match_info["name"], "public, max-age=31536000, immutable")
+        folder, name = request.match_info.get("folder"), request.match_info["name"]
+        return self._answer(f"{folder}/{name}" if folder else name, "public, max-age=31536000, immutable")
 
     def _answer(self, name: str, caching: str) -> web.Response:
         body = self._files.get(name)

@@ -17,9 +17,11 @@ from dmc.errors import WrongStatus
 from dmc.items import Item, Status, Wish
 from dmc.protocol import API
 from dmc.server.auth import Caller, caller_of
+from dmc.server.calls import Call, add
 from dmc.server.offload import Offload
 from dmc.server.replies import json_reply
 from dmc.server.tally import Counts, Span, Tally, hour_of, largest, start_of
+from dmc.server.tokens import Scope
 
 STATISTICS = f"{API}/statistics"
 FAILURES = f"{API}/failures"
@@ -101,9 +103,10 @@ class Statistics:
         self._seq: int | None = None
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get(STATISTICS, self._statistics)
-        app.router.add_get(FAILURES, self._failures)
-        app.router.add_post(FAILURES + "/{code}/retry", self._retry)
+        add(app, "GET", STATISTICS, self._statistics, Call("Counts, sizes and what was finished over time", reply=StatisticsView))
+        add(app, "GET", FAILURES, self._failures, Call("Failed items, grouped by cause", reply=FailuresView))
+        again = Call("Convert a whole group anew", Scope.WRITE, RetriedView, 202)
+        add(app, "POST", FAILURES + "/{code}/retry", self._retry, again)
 
     async def _statistics(self, request: web.Request) -> web.Response:
         caller = caller_of(request)

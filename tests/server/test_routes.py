@@ -20,7 +20,8 @@ from tests.server.conftest import House
 OPEN = {
     ("GET", "/"),
     ("GET", "/favicon.ico"),
-    ("GET", "/web/{name}"),
+    ("GET", "/web/{version}/{name}"),
+    ("GET", "/web/{version}/{folder}/{name}"),
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", SERVER),

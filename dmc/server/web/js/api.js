@@ -9,8 +9,8 @@ export const EVENTS = `${API}/events`;
 export const SERVER = `${API}/server`;
 export const SESSION = `${API}/session`;
 export const TYPES = `${API}/types`;
-export const TOKENS = `${API}/tokens`;
-export const PAIR = `${API}/pair`;
+export const CLIENTS = `${API}/clients`;
+export const PAIR_CODES = `${API}/pair/codes`;
 export const STATISTICS = `${API}/statistics`;
 export const FAILURES = `${API}/failures`;
 

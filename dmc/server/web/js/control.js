@@ -2,17 +2,29 @@
 
 import { SERVER, post } from "./api.js";
 import { Icon } from "./icons.js";
+import { isHeld, isSteered } from "./items.js";
 import { Act, Dialog, Note } from "./parts.js";
 import { store, useStore } from "./store.js";
 import { html, useState } from "./ui.js";
-import { exactly, sentence, t } from "./words.js";
+import { exactly, hasText, sentence, t } from "./words.js";
 import { refreshServer } from "./refresh.js";
+
+const PAUSE = `${SERVER}/pause`;
+const DRAIN = `${SERVER}/drain`;
+const RESUME = `${SERVER}/resume`;
+const FOLLOWS_MS = 300;
+const FOLLOWS_WITHIN = 10;
 
 const mayControl = (session) => session?.scopes.includes("admin");
 
-async function control(what, until) {
-  await post(`${SERVER}/${what}`, until ? { until } : {});
-  await refreshServer();
+// The broker follows within a moment; the page waits for that, so that it shows what is and not what was asked for.
+async function steer(path, until) {
+  await post(path, until ? { until } : {});
+  for (let tries = 0; tries < FOLLOWS_WITHIN; tries += 1) {
+    await refreshServer();
+    if (isSteered(store.get().server) === (path !== RESUME)) return;
+    await new Promise((wake) => setTimeout(wake, FOLLOWS_MS));
+  }
 }
 
 /** The next time that the clock shows `time` ("07:00"), RFC 3339. */
@@ -24,14 +36,12 @@ export function nextTime(time, now = new Date()) {
   return moment.toISOString().replace(/\.\d+Z$/, "Z");
 }
 
-const isHeld = (server) => ["paused", "draining", "drained", "pause", "drain"].includes(server?.waiting?.code) || (server?.mode && server.mode !== "run");
-
 export function Control() {
   const session = useStore((state) => state.session);
   const server = useStore((state) => state.server);
   const [open, setOpen] = useState(false);
   if (!mayControl(session) || !server || !("waiting" in server)) return null;
-  if (isHeld(server)) return html`<${Act} act=${() => control("resume")} icon="play" label=${t("control.resume")} kind="main" />`;
+  if (isSteered(server)) return html`<${Act} act=${() => steer(RESUME)} icon="play" label=${t("control.resume")} kind="main" />`;
   return html`
     <button type="button" class="button" onClick=${() => setOpen(true)}><${Icon} name="pause" />${t("control.pause")}</button>
     ${open && html`<${PauseDialog} onClose=${() => setOpen(false)} />`}`;
@@ -53,8 +63,8 @@ function PauseDialog({ onClose }) {
         <input type="time" value=${time} disabled=${!ends} aria-label=${t("control.time")} onInput=${(event) => setTime(event.target.value)} />
       </div>
       <div class="choices">
-        <${Act} act=${and(() => control("drain", until()))} icon="clock" label=${t("control.drain")} kind="main" />
-        <${Act} act=${and(() => control("pause", until()))} icon="pause" label=${t("control.now")} />
+        <${Act} act=${and(() => steer(DRAIN, until()))} icon="clock" label=${t("control.drain")} kind="main" />
+        <${Act} act=${and(() => steer(PAUSE, until()))} icon="pause" label=${t("control.now")} />
       </div>
     <//>`;
 }
@@ -63,10 +73,10 @@ function PauseDialog({ onClose }) {
 export function Waiting() {
   const server = useStore((state) => state.server);
   const waiting = server?.waiting;
-  if (!waiting) return null;
+  if (!isHeld(server)) return null;
   return html`
     <${Note} kind="warn" icon="pause">
-      <p>${sentence(waiting.message ?? t("wait.queue"))} ${waiting.until && t("control.resumes", { time: exactly(waiting.until) })}</p>
+      <p>${hasText(`hold.${waiting.code}`) ? t(`hold.${waiting.code}`) : sentence(waiting.message)} ${waiting.until && t("control.resumes", { time: exactly(waiting.until) })}</p>
     <//>`;
 }
 

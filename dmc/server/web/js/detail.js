@@ -16,6 +16,7 @@ export function Detail({ id, item: given, onClose }) {
   const live = useStore((state) => state.items.get(id));
   const asked = useLoaded(() => (given ? Promise.resolve(given) : read(`${ITEMS}/${id}`).catch(() => "gone")), [id, live?.version]);
   const item = newest(live, given, asked === "gone" ? null : asked);
+  const server = useStore((state) => state.server);
   const [sure, setSure] = useState(false);
   if (!item) {
     return asked === "gone" ? html`<${Dialog} title=${t("detail.gone")} onClose=${onClose}><p>${t("detail.goneText")}</p><//>` : null;
@@ -34,8 +35,8 @@ export function Detail({ id, item: given, onClose }) {
     <${Dialog} title=${item.result?.file_name ?? item.file_name} onClose=${onClose} wide>
       ${item.status.startsWith("finished") && html`<${Player} item=${item} />`}
       <p class="headline"><span class="tone ${toneOf(item)}">${statusOf(item)}</span> ${done && outcomeText(item)}</p>
-      ${item.status === "in_progress" && html`<p>${progressText(item)}</p><${Bar} value=${item.progress?.fraction} label=${t("progress.of", { name: item.file_name })} />`}
-      ${item.status === "to_do" && html`<${WaitsFor} item=${item} />`}
+      ${item.status === "in_progress" && html`<p>${progressText(item, server)}</p><${Bar} value=${item.progress?.fraction} label=${t("progress.of", { name: item.file_name })} />`}
+      ${item.status === "to_do" && html`<p>${waitText(item, server)}</p>`}
       ${item.status === "finished_with_errors" && html`<${Note} kind="bad" icon="warning"><p>${failureText(item)}</p><//>`}
       <div class="row">
         ${item.result && html`<a class="button main" href=${item.result.url} download=${item.result.file_name}><${Icon} name="download" />${t("action.download")}</a>`}
@@ -50,11 +51,6 @@ export function Detail({ id, item: given, onClose }) {
 }
 
 const newest = (...items) => items.filter(Boolean).sort((one, other) => other.version - one.version)[0];
-
-function WaitsFor({ item }) {
-  const server = useStore((state) => state.server);
-  return html`<p>${waitText(item, server)}</p>`;
-}
 
 function Receipt({ item }) {
   const receipt = useLoaded(() => receiptOf(item).catch(() => null), [item.item_id, item.version]);

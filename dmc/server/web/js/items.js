@@ -29,12 +29,21 @@ export const toneOf = (item) =>
 
 export const isCancelled = (item) => item.status === "finished_with_errors" && item.errors.at(-1)?.code === "cancelled";
 
+const ORDINARY = ["no-free-worker", "resting", "twin-in-progress"];
+
+/** Did somebody ask the queue to stop? */
+export const isSteered = (server) => ["paused", "draining"].includes(server?.waiting?.code);
+
+/** Does the whole queue stand still, for a reason that is not just work? */
+export const isHeld = (server) => Boolean(server?.waiting) && !ORDINARY.includes(server.waiting.code);
+
 /** How long it still takes, honestly: nothing before it is known, "finishing" when only the end of the file is missing. */
-export function progressText(item) {
+export function progressText(item, server) {
   const { progress } = item;
+  if (server?.waiting?.code === "paused") return t("progress.held", { percent: `${Math.floor((progress?.fraction ?? 0) * 100)}\u00a0%` });
   if (!progress || progress.fraction === 0) return t("progress.starting");
   if (progress.fraction >= 0.995) return t("progress.finishing");
-  const percent = `${Math.floor(progress.fraction * 100)} %`;
+  const percent = `${Math.floor(progress.fraction * 100)}\u00a0%`;
   const parts = [percent];
   if (progress.eta_s !== null && progress.eta_s !== undefined) parts.push(left(progress.eta_s));
   if (progress.speed) parts.push(t("progress.speed", { speed: progress.speed >= 10 ? String(Math.round(progress.speed)) : progress.speed.toFixed(1) }));
@@ -43,7 +52,7 @@ export function progressText(item) {
 
 /** Why it does not run: its place, or what the whole queue waits for. */
 export function waitText(item, server) {
-  if (server?.waiting) return t("wait.queue");
+  if (isHeld(server)) return t("wait.queue");
   if (item.queue_position === 1) return t("wait.next");
   return item.queue_position ? t("wait.place", { place: item.queue_position }) : t("wait.some");
 }

@@ -79,7 +79,8 @@ const CancelButton = ({ item }) =>
   mayCancel(item) && html`<${Act} act=${() => cancel(item)} icon="close" title=${t("item.cancel", { name: item.file_name })} small kind="quiet cancel" />`;
 
 function Running({ item }) {
-  const note = `${t("item.to", { type: item.conversion_type })} · ${item.wish ? statusOf(item) : progressText(item)}`;
+  const server = useStore((state) => state.server);
+  const note = `${t("item.to", { type: item.conversion_type })} · ${item.wish ? statusOf(item) : progressText(item, server)}`;
   const finishing = item.progress && item.progress.fraction >= 0.995;
   return html`
     <${Line} item=${item} note=${note} actions=${html`<${CancelButton} item=${item} />`}>

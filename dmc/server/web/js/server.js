@@ -1,6 +1,6 @@
 // The server: room, work, clients, what it can make, and what it has done over time.
 
-import { PAIR, STATISTICS, TOKENS, post, readIfThere } from "./api.js";
+import { CLIENTS, PAIR_CODES, STATISTICS, post, readIfThere } from "./api.js";
 import { Chart } from "./chart.js";
 import { Control, Waiting } from "./control.js";
 import { Icon } from "./icons.js";
@@ -8,7 +8,7 @@ import { mediumName } from "./items.js";
 import { Act, Section, useLoaded } from "./parts.js";
 import { useStore } from "./store.js";
 import { html, useState } from "./ui.js";
-import { ago, bytes, count, t } from "./words.js";
+import { ago, bytes, count, exactly, t } from "./words.js";
 
 const EVERY_MS = 15_000;
 const MEDIA = ["video", "audio", "image"];
@@ -73,14 +73,9 @@ function Throughput({ statistics }) {
 function Clients({ statistics }) {
   const session = useStore((state) => state.session);
   const isAdmin = session.scopes.includes("admin");
-  const found = useLoaded(() => (isAdmin ? readIfThere(TOKENS) : Promise.resolve(null)), [isAdmin], EVERY_MS);
-  const tokens = found?.tokens ?? [];
+  const found = useLoaded(() => (isAdmin ? readIfThere(CLIENTS) : Promise.resolve(null)), [isAdmin], EVERY_MS);
   const known = new Map(Object.entries(statistics?.clients ?? {}).map(([client, items]) => [client, { items, seen: null }]));
-  for (const token of tokens) {
-    const before = known.get(token.client_id) ?? { items: 0, seen: null };
-    const seen = token.last_seen_at ?? token.last_used_at;
-    known.set(token.client_id, { ...before, seen: seen && (!before.seen || seen > before.seen) ? seen : before.seen });
-  }
+  for (const { client_id: client, last_seen_at: seen } of found?.clients ?? []) known.set(client, { items: known.get(client)?.items ?? 0, seen });
   const rows = [...known].sort(([, one], [, other]) => (other.seen ?? "").localeCompare(one.seen ?? ""));
   return html`
     <${Section} id="clients" title=${t("clients.title")} actions=${found && html`<${Pairing} />`}>
@@ -98,11 +93,12 @@ function Clients({ statistics }) {
 // A short code that a new client is given: it gets a token of its own for it.
 function Pairing() {
   const [offer, setOffer] = useState(null);
-  if (!offer) return html`<${Act} act=${async () => setOffer(await post(PAIR, {}))} label=${t("pair.start")} />`;
+  if (!offer) return html`<${Act} act=${async () => setOffer(await post(PAIR_CODES, {}))} label=${t("pair.start")} />`;
   return html`
     <div class="pairing" role="status">
       <p>${t("pair.text")}</p>
       <p class="code">${offer.code}</p>
+      <p class="quiet">${t("pair.until", { until: exactly(offer.expires_at) })}</p>
       ${offer.fingerprint && html`<p class="quiet digest">${t("pair.fingerprint", { fingerprint: offer.fingerprint })}</p>`}
       <button type="button" class="button" onClick=${() => setOffer(null)}>${t("action.close")}</button>
     </div>`;
