@@ -89,7 +89,7 @@ def test_nothing_names_a_machine_or_a_package_host() -> None:
     here = re.escape(f"{ROOT.parent.as_posix().rstrip('/')}/{ROOT.name}/")
     foreign = re.compile(rf"{here}|/home/\w+/|index-url|find-links|trusted-host|registry *=")
     for path in TEXT_FILES:
-        if path == Path(__file__):
+        if path == Path(__file__) or path.parent.name == "vendor":  # Whatever others wrote, it is listed with its digest.
             continue
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
             assert not foreign.search(line), f"{_name(path)}:{number}: {line.strip()[:80]}"
