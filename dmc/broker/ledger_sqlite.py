@@ -20,6 +20,9 @@ INDEX_FILE = "index.sqlite"
 SCHEMA = 2
 REMEMBERED_CHANGES = 20_000
 _LOOK_EVERY_S = 0.1
+_MOST_LOG_PAGES = 4096
+"""Past this a change also writes the log into the database, some syncs more; a broker at rest does that before."""
+
 _PAGE = 50
 _BEYOND = "\U0010ffff"
 """Sorts behind every id."""
@@ -66,8 +69,15 @@ class LedgerSqlite:
             if schema < SCHEMA:
                 self._create()
         if recover:
-            self.checkpoint()  # Makes durable what a dying process wrote and never synced, before anybody acts upon it.
+            self._make_durable()
         return self
+
+    def _make_durable(self) -> None:
+        """Write into the database, onto new pages, what a dying process has left in the log and perhaps never synced."""
+        with self._writing, self._translated():
+            (is_busy, _, _) = self._writer.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        if is_busy:
+            raise Locked(f"{self._path.name} is held by another process.")
 
     def _create(self) -> None:
         with self._transaction():
@@ -279,6 +289,7 @@ def _connected(path: Path, lock_timeout_s: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=lock_timeout_s, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_LOG_PAGES}")
     return connection
 
 

@@ -105,7 +105,8 @@ class House:
         self.data, self.disk, self.promises = data, disk, promises
         self.clock = ManualClock()
         self.control = Control(data, disk, self.clock, lock_wait_s=0.0)
-        self.ledger = Witness(LedgerJson.open(data, disk, folding=folding, reserve_bytes=16), promises)
+        self.folding = folding
+        self.ledger = Witness(self.open_ledger(), promises)
         self.storage = StorageDirs(data, disk)
         self.storage.prepare()
         self.storage.free_bytes = lambda: 1 << 40
@@ -114,6 +115,9 @@ class House:
         settings = BrokerSettings(disk_floor=0, upload_expiry_s=1e15)
         threads = ThreadIndex(data, disk, self.clock)
         self.broker = broker_of(self.ledger, self.storage, self.workers, self.clock, self.control, threads, settings)
+
+    def open_ledger(self) -> Ledger:
+        return LedgerJson.open(self.data, self.disk, folding=self.folding, reserve_bytes=16)
 
     def add(self, content: bytes) -> Item:
         item_id, folder = self.admissions.begin()
@@ -204,9 +208,11 @@ def judge(data: Path, disk: SimDisk, promises: Promises, make: Callable[..., Hou
         check_once(house, told)
     finally:
         house.control.release()
-    again = LedgerJson.open(data, disk, reserve_bytes=16)
+    again = house.open_ledger()
     if again.verify().findings or again.select(limit=1000) != house.ledger.select(limit=1000):
         raise Violation("another start finds another ledger")
+    again.close()
+    house.ledger.close()
 
 
 def check_records(records: dict[str, Item], told: Promises) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from dmc.broker.ledger import Ledger
 from dmc.broker.ledger_json import LedgerJson
+from dmc.broker.ledger_sqlite import INDEX_FILE, LedgerSqlite
 from dmc.broker.storage_dirs import StorageDirs
 from dmc.broker.verify import verify
 from dmc.files import RealDisk
@@ -28,6 +30,7 @@ from dmc.broker.admission import Admissions, admit_local
 from dmc.broker.broker import Broker, BrokerSettings
 from dmc.broker.control import Control
 from dmc.broker.ledger_json import LedgerJson
+from dmc.broker.ledger_sqlite import LedgerSqlite
 from dmc.broker.storage_dirs import StorageDirs
 from dmc.broker.threads import ThreadIndex
 from dmc.broker.wishes import wish
@@ -43,7 +46,10 @@ data, role = Path(sys.argv[1]), sys.argv[2]
 disk, clock = RealDisk(), SystemClock()
 storage = StorageDirs(data, disk)
 storage.prepare()
-ledger = LedgerJson.open(data, disk, recover=role == "broker", folding=Folding(eager_s=float(sys.argv[3])))
+if sys.argv[5] == "sqlite":
+    ledger = LedgerSqlite.open(data, recover=role == "broker")
+else:
+    ledger = LedgerJson.open(data, disk, recover=role == "broker", folding=Folding(eager_s=float(sys.argv[3])))
 
 class Copier:
     def __init__(self):
@@ -99,15 +105,15 @@ else:
 class Crew:
     """The processes, what they have answered, and how often they were killed."""
 
-    def __init__(self, data: Path, source: Path) -> None:
-        self.data, self.source = data, source
+    def __init__(self, data: Path, source: Path, kind: str) -> None:
+        self.data, self.source, self.kind = data, source, kind
         self.answered: list[tuple[str, str]] = []
         self.processes: dict[str, subprocess.Popen[str]] = {}
         self.faults: list[str] = []
 
     def start(self, role: str) -> None:
         eager = random.choice(["0", "0.01", "inf"])
-        arguments = [sys.executable, "-c", HOUSE, str(self.data), role, eager, str(self.source)]
+        arguments = [sys.executable, "-c", HOUSE, str(self.data), role, eager, str(self.source), self.kind]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         self.processes[role] = process
@@ -129,6 +135,22 @@ class Crew:
         process.wait()
 
 
+def open_ledger(data: Path, kind: str, *, recover: bool) -> Ledger:
+    return LedgerSqlite.open(data, recover=recover) if kind == "sqlite" else LedgerJson.open(data, RealDisk(), recover=recover)
+
+
+def read_rows_all_the_time(data: Path, stop: threading.Event, torn: list[str]) -> None:
+    """What a reader of the database sees: counts and records that agree, at every moment."""
+    while not stop.wait(0.02):
+        if (data / INDEX_FILE).exists():
+            try:
+                ledger = LedgerSqlite.open(data, recover=False)
+                torn += [finding.detail for finding in ledger.verify().findings]
+                ledger.close()
+            except Exception as problem:
+                torn.append(repr(problem))
+
+
 def read_all_the_time(path: Path, stop: threading.Event, torn: list[str]) -> None:
     """What `cat` and `jq` see: valid JSON at every moment."""
     while not stop.wait(0.002):
@@ -140,11 +162,15 @@ def read_all_the_time(path: Path, stop: threading.Event, torn: list[str]) -> Non
 
 
 @pytest.mark.slow
-def test_nothing_answered_is_lost_under_five_hundred_kills(tmp_path):
+@pytest.mark.parametrize("kind", ["json", "sqlite"])
+def test_nothing_answered_is_lost_under_five_hundred_kills(tmp_path, kind):
     data = tmp_path / "data"
     data.mkdir()
-    crew, stop, torn = Crew(data, tmp_path / "source.mov"), threading.Event(), []
-    reader = threading.Thread(target=read_all_the_time, args=(data / "index.json", stop, torn))
+    crew, stop, torn = Crew(data, tmp_path / "source.mov", kind), threading.Event(), []
+    if kind == "json":
+        reader = threading.Thread(target=read_all_the_time, args=(data / "index.json", stop, torn))
+    else:
+        reader = threading.Thread(target=read_rows_all_the_time, args=(data, stop, torn))
     reader.start()
     try:
         for role in ("broker", "uploader", "canceller"):
@@ -156,18 +182,18 @@ def test_nothing_answered_is_lost_under_five_hundred_kills(tmp_path):
             crew.start(role)
         for role in ("uploader", "canceller"):
             crew.kill(role)
-        wait_until_done(data)
+        wait_until_done(data, kind)
     finally:
         for role in crew.processes:
             crew.kill(role)
         stop.set()
         reader.join()
     assert (crew.faults, torn) == ([], [])
-    check(data, crew.answered)
+    check(data, crew.answered, kind)
 
 
-def wait_until_done(data: Path) -> None:
-    ledger = LedgerJson.open(data, RealDisk(), recover=False)
+def wait_until_done(data: Path, kind: str) -> None:
+    ledger = open_ledger(data, kind, recover=False)
     for _ in range(6000):
         counts = ledger.counts()
         if not counts[Status.TO_DO] and not counts[Status.IN_PROGRESS]:
@@ -176,9 +202,9 @@ def wait_until_done(data: Path) -> None:
     raise AssertionError(f"the queue does not run empty: {counts}")
 
 
-def check(data: Path, answered: list[tuple[str, str]]) -> None:
+def check(data: Path, answered: list[tuple[str, str]], kind: str) -> None:
     """Everything that was answered is there, once, with its bytes; every cancel that was answered holds."""
-    ledger, storage = LedgerJson.open(data, RealDisk()), StorageDirs(data, RealDisk())
+    ledger, storage = open_ledger(data, kind, recover=True), StorageDirs(data, RealDisk())
     uploads = {item_id: said for item_id, said in answered if said != "cancelled"}
     assert len(uploads) > 100
     for item_id, sha512 in uploads.items():
@@ -190,4 +216,4 @@ def check(data: Path, answered: list[tuple[str, str]]) -> None:
             assert ledger.get(item_id).status is Status.FINISHED_WITH_ERRORS
     assert verify(ledger, storage, digests=True).findings == ()
     assert os.listdir(data / "quarantine") == []
-    print(f"{len(uploads)} answered uploads, {KILLS} kills")
+    print(f"{kind}: {len(uploads)} answered uploads, {KILLS} kills")
