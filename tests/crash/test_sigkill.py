@@ -77,6 +77,7 @@ class Copier:
     def close(self):
         pass
 
+print("ready", role, flush=True)
 if role == "broker":
     threads = ThreadIndex(data, disk, clock)
     broker = Broker(ledger, storage, Copier(), clock, Control(data, disk, clock), threads, BrokerSettings(disk_floor=0))
@@ -110,19 +111,22 @@ class Crew:
         self.answered: list[tuple[str, str]] = []
         self.processes: dict[str, subprocess.Popen[str]] = {}
         self.faults: list[str] = []
+        self.ready: dict[str, threading.Event] = {}
 
     def start(self, role: str) -> None:
         eager = random.choice(["0", "0.01", "inf"])
         arguments = [sys.executable, "-c", HOUSE, str(self.data), role, eager, str(self.source), self.kind]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-        self.processes[role] = process
-        threading.Thread(target=self._listen, args=(role, process), daemon=True).start()
+        self.processes[role], self.ready[role] = process, threading.Event()
+        threading.Thread(target=self._listen, args=(role, process, self.ready[role]), daemon=True).start()
 
-    def _listen(self, role: str, process: "subprocess.Popen[str]") -> None:
+    def _listen(self, role: str, process: "subprocess.Popen[str]", ready: threading.Event) -> None:
         with process.stdout, process.stderr:
             for line in process.stdout:
-                if line.endswith("\n"):
+                if line.startswith("ready"):
+                    ready.set()
+                elif line.endswith("\n"):
                     item_id, said = line.split()
                     self.answered.append((item_id, said))
             faults = process.stderr.read()
@@ -176,8 +180,10 @@ def test_nothing_answered_is_lost_under_five_hundred_kills(tmp_path, kind):
         for role in ("broker", "uploader", "canceller"):
             crew.start(role)
         for _ in range(KILLS):
-            time.sleep(random.uniform(0.0, 0.5))  # The point of the test: killed at any moment.
             role = random.choice(["broker", "broker", "uploader", "canceller"])
+            if random.random() < 0.8:
+                crew.ready[role].wait(60)  # Else a busy machine would only see them killed while they start.
+            time.sleep(random.uniform(0.0, 0.4))  # The point of the test: killed at any moment.
             crew.kill(role)
             crew.start(role)
         for role in ("uploader", "canceller"):
