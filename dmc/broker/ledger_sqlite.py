@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from dmc.broker.ledger import Change, Finding, Guard, LedgerReport, Op, Put, check_op
+from dmc.broker.ledger_sqlite_tables import SCHEMA, TABLES
 from dmc.errors import Conflict, DiskFault, DiskFull, DmcError, Locked, Refused, TornLedger
 from dmc.items import Item, Status
 
 INDEX_FILE = "index.sqlite"
-SCHEMA = 2
 REMEMBERED_CHANGES = 20_000
 _LOOK_EVERY_S = 0.1
 _MOST_LOG_PAGES = 4096
@@ -26,24 +26,6 @@ _MOST_LOG_PAGES = 4096
 _PAGE = 50
 _BEYOND = "\U0010ffff"
 """Sorts behind every id."""
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS items (
-    id TEXT PRIMARY KEY, status TEXT NOT NULL, client TEXT NOT NULL, version INTEGER NOT NULL,
-    idempotency TEXT, wish TEXT, acknowledged TEXT, digest TEXT NOT NULL, record TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_status ON items (status, id);
-CREATE INDEX IF NOT EXISTS by_client ON items (client, id);
-CREATE INDEX IF NOT EXISTS by_key ON items (client, idempotency, id) WHERE idempotency IS NOT NULL;
-DROP INDEX IF EXISTS by_digest;
-CREATE INDEX IF NOT EXISTS by_content ON items (digest, status, id);
-CREATE INDEX IF NOT EXISTS by_wish ON items (id) WHERE wish IS NOT NULL;
-CREATE INDEX IF NOT EXISTS by_acknowledged ON items (acknowledged) WHERE acknowledged IS NOT NULL;
-CREATE TABLE IF NOT EXISTS changes (number INTEGER PRIMARY KEY, seq INTEGER NOT NULL, id TEXT NOT NULL, record TEXT);
-CREATE INDEX IF NOT EXISTS by_seq ON changes (seq);
-CREATE TABLE IF NOT EXISTS counts (status TEXT PRIMARY KEY, items INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, told_from INTEGER NOT NULL);
-"""
 
 
 class LedgerSqlite:
@@ -81,7 +63,7 @@ class LedgerSqlite:
 
     def _create(self) -> None:
         with self._transaction():
-            for statement in _TABLES.split(";"):
+            for statement in TABLES.split(";"):
                 self._writer.execute(statement)
             self._writer.executemany("INSERT OR IGNORE INTO counts VALUES (?, 0)", [(status.value,) for status in Status])
             self._writer.execute("INSERT OR IGNORE INTO state VALUES (1, 0, 0)")
