@@ -43,7 +43,7 @@ class Admit:
         if self._is_own_result(path, finding.sha512, conversion):
             return False
         here = self._catalog.at_path(path)
-        same = next((known for known in reversed(here) if known.sha512 == finding.sha512), None)
+        same = next((known for known in reversed(here) if known.sha512 == bytes.fromhex(finding.sha512)), None)
         if same is not None and not _is_wanted_again(same, finding):
             self._touch(same, finding)
         elif here and self._replace(here[-1], finding, conversion):

@@ -4,10 +4,12 @@ The outbox holds the truth; this answers "what do we know of this path, of this 
 reading all of it. It belongs to one thread.
 """
 
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from dmc.client.outbox import Outbox
 from dmc.client.queues import Queues
@@ -15,21 +17,42 @@ from dmc.client.records import FOLDER, OutboxRecord, OutboxStatus, encode_path
 from dmc.client.settle import Signature
 from dmc.errors import Conflict
 
+Key = TypeVar("Key")
+Index = dict[Key, str | tuple[str, ...]]
+"""Ids by a key; nearly always there is one, which then stands there by itself."""
+
 _TRIES = 5
+_MOST = (1 << 64) - 1
+
+
+_STAMP = struct.Struct("<QqqQQ")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The part of a record that is needed without reading it."""
+    """The part of a record that is needed without reading it, packed: there is one for each file that was ever taken.
+
+    `stamp` is the signature, `sha512` and `result_sha512` are the bytes of the digests (empty: none).
+    """
 
     id: str
     status: OutboxStatus
     file_path: str
-    signature: Signature
-    sha512: str
+    stamp: bytes
+    sha512: bytes
     conversion_type: str
     result_path: str | None
-    result_sha512: str | None
+    result_sha512: bytes
+
+    @property
+    def signature(self) -> Signature:
+        return Signature(*_STAMP.unpack(self.stamp))
+
+
+def _packed(signature: Signature) -> bytes:
+    """What does not fit (a file system of its own mind about numbers) is cut the same way each time."""
+    size, mtime, ctime, inode, dev = signature
+    return _STAMP.pack(size & _MOST, mtime, ctime, inode & _MOST, dev & _MOST)
 
 
 class Catalog:
@@ -39,10 +62,11 @@ class Catalog:
         self._outbox = outbox
         self.queues = queues
         self._known: dict[str, Known] = {}
-        self._paths: dict[str, list[str]] = {}
-        self._contents: dict[str, list[str]] = {}
+        self._paths: Index[str] = {}
+        self._contents: Index[bytes] = {}
         self._results: dict[str, str] = {}
-        self._result_contents: dict[str, int] = {}
+        self._result_contents: dict[str, dict[bytes, int]] = {}
+        self._words: dict[str, str] = {}
         self._new: list[OutboxRecord] | None = None
         for record_id in outbox.ids():
             self._read_again(record_id)
@@ -58,11 +82,11 @@ class Catalog:
 
     def at_path(self, path: Path | str) -> list[Known]:
         """What was taken from `path` on behalf of an observed folder, oldest first."""
-        return [self._known[known] for known in self._paths.get(encode_path(path), ())]
+        return [self._known[known] for known in _ids_at(self._paths, encode_path(path))]
 
     def with_content(self, sha512: str, conversion_type: str) -> list[Known]:
         """What was taken from observed folders with this content for this conversion, oldest first."""
-        found = (self._known[known] for known in self._contents.get(sha512, ()))
+        found = (self._known[known] for known in _ids_at(self._contents, bytes.fromhex(sha512)))
         return [known for known in found if known.conversion_type == conversion_type]
 
     def owner_of_result(self, path: Path | str) -> str | None:
@@ -71,7 +95,7 @@ class Catalog:
 
     def is_own_result(self, sha512: str, conversion_type: str) -> bool:
         """Whether this content is a result that this client put somewhere for the same conversion."""
-        return f"{conversion_type}:{sha512}" in self._result_contents
+        return bytes.fromhex(sha512) in self._result_contents.get(conversion_type, ())
 
     def counts(self) -> dict[OutboxStatus, int]:
         return self._outbox.counts()
@@ -152,31 +176,33 @@ class Catalog:
         if record is None:
             self._unfile(record_id)
         else:
-            self._file(record)
+            self._file(record, record_id)
 
-    def _file(self, record: OutboxRecord) -> None:
+    def _file(self, record: OutboxRecord, record_id: str | None = None) -> None:
+        """`record_id`: the same id as the outbox holds it, so that there is one string of it."""
         before = self._known.get(record.id)
         if before is not None:
             self._drop_keys(before)
+        home = record.result is not None and record.result_path is not None
         known = Known(
-            record.id,
+            record_id or record.id,
             record.status,
             record.file_path,
-            record.signature,
-            record.sha512,
-            record.conversion_type,
+            _packed(record.signature),
+            bytes.fromhex(record.sha512),
+            self._words.setdefault(record.conversion_type, record.conversion_type),
             record.result_path,
-            record.result.sha512_checksum if record.result and record.result_path else None,
+            bytes.fromhex(record.result.sha512_checksum) if home and record.result else b"",
         )
-        self._known[record.id] = known
+        self._known[known.id] = known
         if record.destination == FOLDER:
             _add(self._paths, known.file_path, known.id)
             _add(self._contents, known.sha512, known.id)
         if known.result_path:
             self._results[known.result_path] = known.id
         if known.result_sha512:
-            key = f"{known.conversion_type}:{known.result_sha512}"
-            self._result_contents[key] = self._result_contents.get(key, 0) + 1
+            results = self._result_contents.setdefault(known.conversion_type, {})
+            results[known.result_sha512] = results.get(known.result_sha512, 0) + 1
         self.queues.file(record)
 
     def _unfile(self, record_id: str) -> None:
@@ -191,23 +217,25 @@ class Catalog:
         if known.result_path and self._results.get(known.result_path) == known.id:
             del self._results[known.result_path]
         if known.result_sha512:
-            key = f"{known.conversion_type}:{known.result_sha512}"
-            left = self._result_contents[key] - 1
-            if left:
-                self._result_contents[key] = left
-            else:
-                del self._result_contents[key]
+            results = self._result_contents[known.conversion_type]
+            results[known.result_sha512] -= 1
+            if not results[known.result_sha512]:
+                del results[known.result_sha512]
 
 
-def _add(index: dict[str, list[str]], key: str, record_id: str) -> None:
-    ids = index.setdefault(key, [])
-    ids.append(record_id)
-    ids.sort()
+def _ids_at(index: Index[Key], key: Key) -> tuple[str, ...]:
+    found = index.get(key, ())
+    return (found,) if isinstance(found, str) else found
 
 
-def _take_out(index: dict[str, list[str]], key: str, record_id: str) -> None:
-    ids = index.get(key)
-    if ids is not None and record_id in ids:
-        ids.remove(record_id)
-        if not ids:
-            del index[key]
+def _add(index: Index[Key], key: Key, record_id: str) -> None:
+    before = _ids_at(index, key)
+    index[key] = tuple(sorted([*before, record_id])) if before else record_id
+
+
+def _take_out(index: Index[Key], key: Key, record_id: str) -> None:
+    left = tuple(known for known in _ids_at(index, key) if known != record_id)
+    if left:
+        index[key] = left if len(left) > 1 else left[0]
+    else:
+        index.pop(key, None)

@@ -41,11 +41,26 @@ DEFAULT_PATTERNS: tuple[str, ...] = (
 and copy programs, and the folders that storage boxes and desktops keep for themselves."""
 
 
+_SIGNS = re.compile(r"[*?[]")
+"""What makes a pattern more than its own text."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    """Neighbouring patterns with the same verdict. `starts` and `ends` are those like `x*` and `*x`, which are quicker to compare."""
+
     keeps: bool
     whole: bool
-    matcher: re.Pattern[str]
+    matcher: re.Pattern[str] | None
+    starts: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+
+    def fits(self, text: str) -> bool:
+        return (
+            text.startswith(self.starts)
+            or text.endswith(self.ends)
+            or (self.matcher is not None and self.matcher.fullmatch(text) is not None)
+        )
 
 
 class IgnoreRules:
@@ -55,6 +70,8 @@ class IgnoreRules:
         # The own prefix stands first and cannot be taken back: our temporary files are never drops.
         rules = [_parse(text) for text in (f"{TEMP_PREFIX}*", *patterns, *defaults) if text.strip()]
         self._rules = [_merged(list(group)) for _, group in groupby(rules, key=lambda rule: (rule.keeps, rule.whole))]
+        self.by_name_alone = not any(rule.whole for rule in self._rules)
+        """No pattern asks for more of a path than its last part, so that `ignores_name` says all."""
 
     def ignores(self, relative: str) -> bool:
         """Whether the file at `relative` (slashes, no leading one) is ignored, by its own name or by a folder above it."""
@@ -64,16 +81,21 @@ class IgnoreRules:
     def ignores_entry(self, relative: str) -> bool:
         """The same for one file or folder, when those above it are known to pass."""
         name = relative.rpartition("/")[2]
+        return next((not rule.keeps for rule in self._rules if rule.fits(relative if rule.whole else name)), False)
+
+    def ignores_name(self, name: str) -> bool:
+        """The same by the last part of the path, if `by_name_alone`."""
         for rule in self._rules:
-            if rule.matcher.fullmatch(relative if rule.whole else name):
+            if rule.fits(name):
                 return not rule.keeps
         return False
 
 
 def _merged(rules: list[_Rule]) -> _Rule:
     """Neighbours with the same verdict are one expression: every name of every walk is compared with it."""
-    matcher = re.compile("|".join(f"(?:{rule.matcher.pattern})" for rule in rules), re.DOTALL)
-    return _Rule(rules[0].keeps, rules[0].whole, matcher)
+    starts, ends = (tuple(text for rule in rules for text in getattr(rule, kind)) for kind in ("starts", "ends"))
+    patterns = [f"(?:{rule.matcher.pattern})" for rule in rules if rule.matcher is not None]
+    return _Rule(rules[0].keeps, rules[0].whole, re.compile("|".join(patterns), re.DOTALL) if patterns else None, starts, ends)
 
 
 def _parse(pattern: str) -> _Rule:
@@ -85,6 +107,12 @@ def _parse(pattern: str) -> _Rule:
         except re.error as problem:
             raise BadSettings(f"the ignore pattern {pattern!r} is no regular expression: {problem}.") from None
     whole = "/" in text.rstrip("/")
+    plain = text.rstrip("/")
+    if not whole and len(plain) > 1 and not _SIGNS.search(plain[1:-1]):
+        if plain[-1] == "*" and not _SIGNS.search(plain[0]):
+            return _Rule(keeps, False, None, starts=(plain[:-1],))
+        if plain[0] == "*" and not _SIGNS.search(plain[-1]):
+            return _Rule(keeps, False, None, ends=(plain[1:],))
     return _Rule(keeps, whole, re.compile(_translate(text.strip("/")), re.DOTALL))
 
 

@@ -55,6 +55,7 @@ class Queues:
     def __init__(self) -> None:
         self._ready: dict[Bucket, dict[str, None]] = {}
         self._bucket: dict[str, Bucket] = {}
+        self._same: dict[Bucket, Bucket] = {}
         self._taken: set[str] = set()
         self._off: dict[str, float] = {}
         self._alarm: list[tuple[float, str]] = []
@@ -153,7 +154,7 @@ class Queues:
         if bucket is None:
             self._bucket.pop(record_id, None)
         else:
-            self._bucket[record_id] = bucket
+            self._bucket[record_id] = self._same.setdefault(bucket, bucket)  # There are few of them, and many records.
             self._make_ready(record_id)
 
     def _set_server(self, record: OutboxRecord) -> None:

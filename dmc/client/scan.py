@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from dmc.client.ignore import IgnoreRules
 from dmc.client.settle import Signature, signature_of
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A regular file that the ignore rules let pass."""
 
     path: str
@@ -72,25 +72,26 @@ def walk(
     tally = tally or Tally()
     skip = len(str(root).rstrip("/")) + 1
     shut = {str(folder) for folder in excluded}
-    stack: list[Iterator[os.DirEntry[str]]] = []
-    opened: Iterator[os.DirEntry[str]] | Passed | None = _open(str(start or root))
-    while True:
-        if isinstance(opened, Passed):
-            yield opened
-        elif opened is not None:
-            stack.append(opened)
-            tally.folders += 1
-        opened = None
-        if not stack:
-            return
-        entry = next(stack[-1], None)
-        if entry is None:
+    stack = [_open(str(start or root))]
+    while stack:
+        entries = stack[-1]
+        if isinstance(entries, Passed):
+            yield entries
             stack.pop()
-        elif not rules.ignores_entry(entry.path[skip:]) and entry.path not in shut:
+            continue
+        # Here each file of each walk goes by: one call for its name, one for what the kernel says of it.
+        for entry in entries:
+            if rules.ignores_name(entry.name) if rules.by_name_alone else rules.ignores_entry(entry.path[skip:]):
+                continue
             if _is_folder(entry):
-                opened = _open(entry.path)
+                if entry.path not in shut:
+                    stack.append(_open(entry.path))
+                    break
             elif (told := _tell(entry)) is not None:
                 yield told
+        else:
+            stack.pop()
+            tally.folders += 1
 
 
 def _open(folder: str) -> Iterator[os.DirEntry[str]] | Passed:

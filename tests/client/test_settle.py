@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from dmc.client.lease import has_writer
@@ -15,7 +14,7 @@ TIMING = Timing(settle_s=2, settle_polled_s=10, empty_s=30)
 
 
 def test_C8_the_window_starts_with_the_first_look_however_old_the_file_says_it_is() -> None:
-    seen = look(None, replace(FILE, mtime_ns=0), 100.0)
+    seen = look(None, FILE._replace(mtime_ns=0), 100.0)
     assert quiet_at(seen, TIMING, polled=False) == 102.0
     assert quiet_at(seen, TIMING, polled=True) == 110.0
 
@@ -24,11 +23,11 @@ def test_C8_every_change_of_size_time_or_inode_starts_it_anew() -> None:
     seen = look(None, FILE, 100.0)
     assert look(seen, FILE, 101.0) == seen
     for change in ({"size": 11}, {"mtime_ns": 6}, {"ctime_ns": 6}, {"inode": 8}):
-        assert look(seen, replace(FILE, **change), 101.0) == Seen(replace(FILE, **change), since=101.0, first=100.0)
+        assert look(seen, FILE._replace(**change), 101.0) == Seen(FILE._replace(**change), since=101.0, first=100.0)
 
 
 def test_C8_an_empty_file_waits_thirty_seconds() -> None:
-    assert quiet_at(look(None, replace(FILE, size=0), 0.0), TIMING, polled=False) == 30.0
+    assert quiet_at(look(None, FILE._replace(size=0), 0.0), TIMING, polled=False) == 30.0
 
 
 def test_C8_a_file_in_use_waits_longer_each_time_but_never_more_than_a_minute() -> None:
@@ -42,8 +41,8 @@ def test_C8_a_file_in_use_waits_longer_each_time_but_never_more_than_a_minute() 
 
 
 def test_C8_another_device_number_alone_is_no_change_of_content() -> None:
-    assert FILE.same_content(replace(FILE, dev=2))
-    assert not FILE.same_content(replace(FILE, ctime_ns=9))
+    assert FILE.same_content(FILE._replace(dev=2))
+    assert not FILE.same_content(FILE._replace(ctime_ns=9))
 
 
 def test_C8_the_lease_tells_a_writer(tmp_path: Path) -> None:
