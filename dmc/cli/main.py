@@ -83,9 +83,12 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone, e.g. `| head`. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _reader_gone()
+    except SystemExit as end:
+        # The framework turns a broken pipe into its own end, with 1.
+        if isinstance(end.__context__, BrokenPipeError):
+            return _reader_gone()
+        raise
     except OSError as problem:
         told = _of_this_machine(problem)
         if told is None:
@@ -94,6 +97,12 @@ def run(arguments: list[str]) -> int:
         return told.exit_code
     except Exception as problem:  # noqa: BLE001 - the last line of the command line: a sentence instead of a traceback
         return _our_fault(problem, verbose="-vv" in arguments)
+
+
+def _reader_gone() -> int:
+    """What was wanted was read, e.g. by `| head`. Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _of_this_machine(problem: OSError) -> DmcError | None:

@@ -9,7 +9,7 @@ from functools import partial
 
 from dmc.client.catalog import Catalog
 from dmc.client.crew import Crew
-from dmc.client.following import disowned, followed
+from dmc.client.following import disowned, followed, reopened
 from dmc.client.link import Link
 from dmc.client.records import OutboxRecord
 from dmc.client.verdict import Verdict
@@ -26,12 +26,15 @@ class Asking:
     def __init__(self, link: Link, catalog: Catalog, crew: Crew, clock: Clock) -> None:
         self._link = link
         self._catalog = catalog
+        self._queues = catalog.queues
         self._crew = crew
         self._clock = clock
         self._changed_at = clock.monotonic()
         self._next_at = 0.0
         self._nearest_s: float | None = None
         self._round: list[str] = []
+        self._failed: list[str] = []
+        self._failed_next = 0.0
         self._busy = False
 
     def fresh(self) -> None:
@@ -43,6 +46,8 @@ class Asking:
         """Ask if it is time; returns when it will be, None while there is nothing to ask about."""
         now = self._clock.monotonic()
         if not self._link.standing.up or self._busy:
+            return None
+        if self._looks_at_failed(now):
             return None
         if self._link.restored:
             # Everything unacknowledged is looked at, also what was finished: the server may have forgotten it.
@@ -58,8 +63,40 @@ class Asking:
             self._ask()
         return None
 
+    # --- What failed, and may be tried again there ---
+
+    def _looks_at_failed(self, now: float) -> bool:
+        """Once in a while, whether somebody asked the server to try again what failed; True while that is under way."""
+        if not self._failed and now >= self._failed_next:
+            self._failed_next = now + self._link.timing.ask_failed_s
+            self._failed = list(self._queues.failed_at(self._link.name).values())
+        if not self._failed or not self._crew.free(self._link.lane("ask")):
+            return False
+        asked, self._failed = self._failed[:ASK_AT_ONCE], self._failed[ASK_AT_ONCE:]
+        self._busy = True
+        transport = self._link.transport
+        self._crew.submit(
+            self._link.lane("ask"), lambda: transport.progress(asked), partial(self._told_of_failed, set(asked)), self._not_told
+        )
+        return True
+
+    def _told_of_failed(self, asked: set[str], views: dict[str, ItemView]) -> None:
+        self._busy = False
+        self._link.worked()
+        now = self._clock.now()
+        records = {record_id: item_id for record_id, item_id in self._queues.failed_at(self._link.name).items() if item_id in asked}
+        for record_id, item_id in records.items():
+            if item_id not in views:
+                self._queues.let_rest(record_id)
+        if self._catalog.update_all(
+            records, lambda record: reopened(record, view, now) if (view := views.get(record.item_id or "")) else None
+        ):
+            self.fresh()
+
+    # --- What is under way there ---
+
     def _items(self, *, unfinished_only: bool) -> dict[str, list[str]]:
-        return self._catalog.queues.items_at(self._link.name, unfinished_only=unfinished_only)
+        return self._queues.items_at(self._link.name, unfinished_only=unfinished_only)
 
     def _ask(self) -> None:
         asked, self._round = self._round[:ASK_AT_ONCE], self._round[ASK_AT_ONCE:]
@@ -97,7 +134,7 @@ class Asking:
 
     def _not_told(self, problem: Exception) -> None:
         self._busy = False
-        self._round = []
+        self._round, self._failed = [], []
         verdict = self._link.note(problem, what="progress")
         if verdict is not Verdict.SERVER_DOWN:
             self._next_at = self._clock.monotonic() + self._link.timing.ask_most_s

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from dmc.client.records import OF_SERVER, OutboxRecord, OutboxStatus
 from dmc.clock import rfc3339
+from dmc.items import Status
 from dmc.jobs import ResultFacts
 from dmc.protocol import ItemView
 
@@ -25,6 +26,15 @@ def followed(record: OutboxRecord, view: ItemView, now: datetime) -> OutboxRecor
     if all(getattr(record, name) == value for name, value in fields.items()) and not _is_stale(record, now):
         return None
     return record.changed(**fields, last_checked_at=rfc3339(now))
+
+
+def reopened(record: OutboxRecord, view: ItemView, now: datetime) -> OutboxRecord | None:
+    """A failure was acknowledged, and then somebody asked the server to try once more: the result is to come home after all."""
+    if record.item_id != view.item_id or record.status is not OutboxStatus.ACKNOWLEDGED or record.outcome != "failed":
+        return None
+    if view.status is Status.FINISHED_WITH_ERRORS:
+        return None
+    return record.changed(**_told(view), last_checked_at=rfc3339(now), attempts=0)
 
 
 def disowned(record: OutboxRecord, item_id: str) -> OutboxRecord | None:

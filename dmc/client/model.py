@@ -67,6 +67,7 @@ class Timing:
     empty_s: float = 30.0
     ask_first_s: float = 0.5
     ask_most_s: float = 10.0
+    ask_failed_s: float = 60.0
     identity_s: float = 60.0
     outbox_look_s: float = 0.5
     report_busy_s: float = 600.0

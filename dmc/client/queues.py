@@ -62,6 +62,7 @@ class Queues:
         self._failures: dict[str, int] = {}
         self._at_server: dict[str, dict[str, tuple[str, OutboxStatus]]] = {}
         self._server: dict[str, str] = {}
+        self._failed_at: dict[str, dict[str, str]] = {}
 
     def file(self, record: OutboxRecord) -> None:
         """Put a record where it belongs after a change."""
@@ -73,6 +74,7 @@ class Queues:
         self._set_bucket(record_id, None)
         self._failures.pop(record_id, None)
         self._off.pop(record_id, None)
+        self.let_rest(record_id)
         server = self._server.pop(record_id, None)
         if server is not None:
             self._at_server[server].pop(record_id, None)
@@ -147,6 +149,15 @@ class Queues:
                 items.setdefault(item_id, []).append(record_id)
         return items
 
+    def failed_at(self, server: str) -> dict[str, str]:
+        """Item ids by record of what ended in a failure and is done with here: somebody may ask `server` to try it again."""
+        return dict(self._failed_at.get(server, {}))
+
+    def let_rest(self, record_id: str) -> None:
+        """The server does not have the failed item of a record any more."""
+        for failed in self._failed_at.values():
+            failed.pop(record_id, None)
+
     def _set_bucket(self, record_id: str, bucket: Bucket | None) -> None:
         if self._bucket.get(record_id) == bucket:
             return
@@ -161,6 +172,9 @@ class Queues:
         old = self._server.pop(record.id, None)
         if old is not None:
             self._at_server[old].pop(record.id, None)
+        self.let_rest(record.id)
+        if record.status is OutboxStatus.ACKNOWLEDGED and record.outcome == "failed" and record.server_name and record.item_id:
+            self._failed_at.setdefault(record.server_name, {})[record.id] = record.item_id
         if record.status.is_at_server and record.server_name and record.item_id:
             self._at_server.setdefault(record.server_name, {})[record.id] = (record.item_id, record.status)
             self._server[record.id] = record.server_name

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +127,11 @@ def test_a_place_where_this_user_may_not_write_is_named_and_no_fault_of_ours(
     monkeypatch.setattr(main, "app", refuse)
     assert run(["types"]) == 2
     assert f"/data/index.lock: {os.strerror(code)}." in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_is_no_failure() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run([sys.executable, "-m", "dmc", "types"], stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, b"")

@@ -64,6 +64,11 @@ class HttpServer:
         self._ready.set()
         await self._stop.wait()
         await runner.cleanup()
+        # A connection that was cut in the middle may have a handler that has not seen its end yet.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)

@@ -244,3 +244,31 @@ def test_files_of_equal_bytes_that_share_an_item_are_found_by_its_id(world: Worl
     for record in world.records():
         outbox.put([record.changed(item_id="01a1fbe4-52c0")])
     assert find(outbox, "01a1fbe4").item_id == "01a1fbe4-52c0"
+
+
+def test_what_is_tried_again_at_the_server_after_its_failure_was_acknowledged_comes_home(world: World) -> None:
+    world.drop("clip.mp4")
+    world.run(until=lambda: bool(world.server.items), converting=False)
+    (item_id,) = world.server.items
+    world.server.fail(item_id, "encoder")
+    world.run(until=world.all_done, converting=False)
+    assert world.records()[0].outcome == "failed"
+    version = world.records()[0].version
+    world.run(300, converting=False, longest=10.0)
+    assert world.records()[0].version == version
+    world.restart()
+    MemoryTransport(world.server).retry(item_id)
+    world.run(300, until=lambda: bool(world.results()) and world.all_done())
+    assert (world.results(), len(world.server.items)) == ({"clip.mkv": RESULT + b"moving pictures"}, 1)
+
+
+def test_a_failed_item_that_the_server_has_deleted_is_asked_after_once_and_not_sent_again(world: World) -> None:
+    world.drop("clip.mp4")
+    world.run(until=lambda: bool(world.server.items), converting=False)
+    (item_id,) = world.server.items
+    world.server.fail(item_id, "encoder")
+    world.run(until=world.all_done, converting=False)
+    world.server.forget(item_id)
+    world.live_longer()
+    assert (world.statuses(), world.server.items) == (["acknowledged"], {})
+    assert world.sync.catalog.queues.failed_at("nas") == {}
