@@ -1,18 +1,19 @@
 """What needs no server, put together from settings: converting here and now, probing, planning."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmc.assemble.server import head_of, limits_of, start_pool
+from dmc.assemble.server import head_of, limits_of, start_pool, worker_slots
 from dmc.clock import SystemClock
 from dmc.config import load_server
-from dmc.conversions import DEFAULT_CONVERSIONS, built_in, find_conversion, guess_media_type, with_own_types
+from dmc.conversions import DEFAULT_CONVERSIONS, ConversionType, check_options, find_conversion, guess_media_type, with_own_types
 from dmc.errors import NotFound, NotMedia
 from dmc.files import RealDisk
 
 if TYPE_CHECKING:
+    from dmc.convert.forecast import Forecast, Wanted
     from dmc.convert.launch import Launcher
     from dmc.convert.local import LocalRun
 
@@ -44,17 +45,38 @@ def local_run(workers: int | None, output: Path | None, warming: "Launcher | Non
     return LocalRun(pool, RealDisk(), targets)
 
 
-def look_into(file: Path, kind: str | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Facts of a file and, if a conversion type is named, the plan for it; raises what is wrong with the file."""
+def forecasts(files: "Sequence[Wanted]", workers: int, on_progress: Callable[[float], None], *, samples: bool) -> "list[Forecast]":
+    """What would be done with each file, told by workers in their locked rooms; `samples`: also what would come of it."""
+    from dmc.convert.estimate import ENTRY
+    from dmc.convert.forecast import ForecastRun
+
+    if not files:
+        return []
+    settings = load_server().settings
+    wanted = settings.model_copy(update={"number_of_conversion_threads": workers or settings.number_of_conversion_threads})
+    return ForecastRun(start_pool(wanted, entry=ENTRY), samples=samples).run(files, on_progress)
+
+
+def conversions_at_once(workers: int) -> int:
+    """How many conversions run side by side here, when `workers` are asked for; 0: as the settings say."""
+    return worker_slots(workers or load_server().settings.number_of_conversion_threads)
+
+
+def known_type(name: str, options: dict[str, Any]) -> ConversionType:
+    """The conversion type of that name, built in or of the settings; raises UnknownConversion, or BadRequest for a wrong option."""
+    types = with_own_types(load_server().settings.conversion_types)
+    found = find_conversion(name, types)
+    check_options(name, options, types)
+    return found
+
+
+def look_into(file: Path) -> dict[str, Any]:
+    """Facts of a file; raises what is wrong with it."""
     from dmc.convert.look import look
 
     if not file.is_file():
         raise NotFound(f"there is no file {file}.")
-    settings = load_server().settings
-    if kind is not None:
-        types = with_own_types(settings.conversion_types)
-        kind, options = built_in(find_conversion(kind, types).name, options or {}, types)
-    return look(file, kind, options or {}, limits_of(settings))
+    return look(file, limits_of(load_server().settings))
 
 
 def receipt_lines(content: dict[str, Any]) -> list[str]:

@@ -145,8 +145,9 @@ def limits_of(settings: ServerSettings) -> "Limits":
     )
 
 
-def start_pool(settings: ServerSettings, warming: "Launcher | None" = None) -> "WorkerPool":
-    """Worker processes; call it before any lock or socket is open. `warming`: begun already, to save time."""
+def start_pool(settings: ServerSettings, warming: "Launcher | None" = None, entry: str | None = None) -> "WorkerPool":
+    """Worker processes; call it before any lock or socket is open. `warming`: begun already, to save time. `entry`: another engine."""
+    from dmc.convert.launch import ENGINE
     from dmc.convert.pool import WorkerPool
 
     slots = worker_slots(settings.number_of_conversion_threads)
@@ -158,6 +159,7 @@ def start_pool(settings: ServerSettings, warming: "Launcher | None" = None) -> "
         sandbox=settings.sandbox,
         types=with_own_types(settings.conversion_types),
         warming=warming,
+        entry=entry or ENGINE,
     )
     pool.start()
     return pool

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dmc.cli.convert import Options, parse_options
+from dmc.cli.options import Options, parse_options
 from dmc.cli.render import DryRun, Json, bytes_text, screen_of, waiting_text
 
 if TYPE_CHECKING:

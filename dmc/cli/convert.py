@@ -1,4 +1,4 @@
-"""`dmc convert`, `probe`, `plan`, `types`: what needs no server. Decoding happens in the locked room of a worker."""
+"""`dmc convert`, `probe`, `types`: what needs no server. Decoding happens in the locked room of a worker."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dmc.cli.options import Options, To, Workers, parse_options
 from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of, short
 
 if TYPE_CHECKING:
@@ -15,38 +16,14 @@ if TYPE_CHECKING:
     from dmc.convert.local import Ended
 
 Files = Annotated[list[Path], typer.Argument(help="Files.", show_default=False)]
-To = Annotated[str | None, typer.Option("--to", "-t", help="Conversion type; see: dmc types. Default: by medium.")]
-Options = Annotated[
-    list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of the conversion type, e.g. crf=28.")
-]
 Out = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for results; default: beside each file.", file_okay=False)]
-Workers = Annotated[int, typer.Option("--workers", "-w", min=0, max=256, help="Conversions at once; 0: by cores and memory.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to the front door."""
     app.command()(convert)
     app.command()(probe)
-    app.command()(plan)
     app.command()(types)
-
-
-def parse_options(pairs: list[str] | None) -> dict[str, Any]:
-    """`["crf=28", "container=mp4"]` → {"crf": 28, "container": "mp4"}; raises UsageFault."""
-    from dmc.errors import UsageFault
-
-    options: dict[str, Any] = {}
-    for pair in pairs or []:
-        key, equals, text = pair.partition("=")
-        if not equals or not key:
-            raise UsageFault(f"{pair!r} is not KEY=VALUE.", "For example: --set crf=28")
-        word: Any = {"true": True, "false": False}.get(text.lower(), text)
-        try:
-            word = int(text)
-        except ValueError:
-            pass  # Not a number; the conversion type checks words by itself.
-        options[key] = word
-    return options
 
 
 def convert(
@@ -71,7 +48,9 @@ def convert(
 
         raise NotFound(f"there is no folder {output}.", "Make it first.")
     if dry_run:
-        _show_plans(screen, present, to, wanted, as_json)
+        from dmc.cli.plan import show_plans
+
+        show_plans(screen, present, to, wanted, workers, as_json, samples=False)
         raise typer.Exit(5 if missing else 0)
     codes = [5] * len(missing) + _convert_all(screen, present, to, output, wanted, workers, as_json)
     raise typer.Exit(_together(codes))
@@ -183,7 +162,7 @@ def probe(context: typer.Context, file: Annotated[Path, typer.Argument(help="Fil
     from dmc.assemble.local import look_into
 
     screen = screen_of(context)
-    facts, _ = look_into(file)
+    facts = look_into(file)
     if as_json:
         screen.document("probe", {"file": str(file), **facts})
         return
@@ -203,48 +182,6 @@ def _stream_line(stream: dict[str, Any]) -> str:
         words.append(f"{stream['sample_rate']} Hz, {stream.get('channels')} channels")
     words += [str(stream[key]) for key in ("language", "title") if stream.get(key)]
     return ", ".join(words)
-
-
-def plan(context: typer.Context, files: Files, to: To = None, options: Options = None, as_json: Json = False) -> None:
-    """Say what would be done with files or folders, and why; touches nothing. Example: dmc plan ~/Videos --to h265"""
-    screen = screen_of(context)
-    raise typer.Exit(_show_plans(screen, list(_all_files(files)), to, parse_options(options), as_json))
-
-
-def _all_files(paths: list[Path]) -> list[Path]:
-    from dmc.conversions import guess_media_type
-
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            for folder, _, names in os.walk(path):
-                found += sorted(Path(folder, name) for name in names if guess_media_type(name) and not name.startswith("."))
-        else:
-            found.append(path)
-    return found
-
-
-def _show_plans(screen: Screen, files: list[Path], to: str | None, options: dict[str, Any], as_json: bool) -> int:
-    """Show what would be done with each file; returns the exit code: 5 if one is not there."""
-    from dmc.assemble.local import conversion_for, look_into
-    from dmc.errors import DmcError, NotFound
-
-    code = 0
-    for file in files:
-        try:
-            kind = to or conversion_for(file)
-            _, planned = look_into(file, kind, options)
-            made = planned or {}
-        except DmcError as problem:
-            code = problem.exit_code if isinstance(problem, NotFound) else code
-            kind, made = to or "", {"outcome": "refuse", "reason": problem.message, "hint": problem.hint, "streams": []}
-        if as_json:
-            screen.document("plan", {"file": str(file), "conversion_type": kind, **made})
-            continue
-        screen.data(f"{clean(str(file))}: {made.get('outcome')} {kind}: {made.get('reason') or ''}".rstrip(": "))
-        for decision in made.get("streams", []):
-            screen.data(f"  {decision.get('index')}: {decision.get('action')}: {decision.get('reason')}")
-    return code
 
 
 def types(context: typer.Context, as_json: Json = False) -> None:

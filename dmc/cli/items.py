@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dmc.cli.convert import Options, parse_options
+from dmc.cli.options import Options, parse_options
 from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of, waiting_text
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from dmc import __version__
-from dmc.cli import broker, client, config, convert, doctor, items, server, up
+from dmc.cli import broker, client, config, convert, doctor, items, plan, server, up
 from dmc.cli.render import Screen
 from dmc.errors import BadSettings, DiskFull, DmcError
 
@@ -52,7 +52,7 @@ def start(
     context.obj = Screen(quiet=quiet, verbose=verbose)
 
 
-for room in (up, convert, items):
+for room in (up, convert, plan, items):
     room.register(app)
 for noun, group in (("server", server), ("broker", broker), ("client", client), ("config", config)):
     app.add_typer(group.app, name=noun)

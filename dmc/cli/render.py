@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,14 +51,20 @@ class Screen:
         text = json.dumps({"schema": f"dmc.{noun}/1", **content}, ensure_ascii=False, default=str)
         self.data(text.encode("utf-8", "backslashreplace").decode())  # A name that is no UTF-8 becomes an escape of JSON.
 
-    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A plain table: columns as wide as they need, the widest one shrinks to fit; tab-separated in a pipe."""
-        if not sys.stdout.isatty():
-            for row in rows:
-                self.data("\t".join(clean(cell) for cell in row))
-            return
-        for line in _lay_out([headings, *rows], shutil.get_terminal_size((80, 24)).columns):
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], notes: Mapping[int, Sequence[str]] | None = None) -> None:
+        """A plain table: columns as wide as they need, the widest one shrinks to fit; tab-separated in a pipe.
+
+        `notes`: lines below a row, by its number; they are indented, and wrapped on a terminal.
+        """
+        drawn, width = sys.stdout.isatty(), shutil.get_terminal_size((80, 24)).columns
+        lines = _lay_out([headings, *rows], width) if drawn else ["", *("\t".join(clean(cell) for cell in row) for row in rows)]
+        if drawn:
+            self.data(lines[0])
+        for number, line in enumerate(lines[1:]):
             self.data(line)
+            for note in (notes or {}).get(number, ()):
+                wrapped = textwrap.wrap(clean(note), width - 4, break_on_hyphens=False) if drawn else [clean(note)]
+                self.data("\n".join(f"    {part}" for part in wrapped))
 
     @property
     def draws(self) -> bool:

@@ -15,8 +15,11 @@ _KEY_EVERY = {"libx264": 250, "libx265": 250, "libvpx-vp9": 128, "libsvtav1": 16
 _BESIDE_A_PACKET = 9
 """Bytes that a container adds to each packet, about."""
 
-_UNSURE = 0.15
-"""Share by which an expectation from pieces may be off even where all pieces agree."""
+_BESIDE_ALL = 600
+"""Bytes of a container's own head and end."""
+
+_UNSURE, _FEW_S = 0.15, 0.1
+"""Share by which an expectation from pieces may be off even where all agree, and what is added for one second of pieces; less for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ def expect(facts: MediaFacts, made: Plan, pieces: Sequence[Piece]) -> Expected |
     if main is None or length <= 0:
         return None
     whole = len(pieces) == 1 and pieces[0].whole
-    size = low = high = 0.0
+    size = low = high = float(_BESIDE_ALL)
     for plan in made.streams:
         about, least, most = _stream(facts, plan, pieces, length, whole=whole)
         size, low, high = size + about, low + least, high + most
@@ -71,18 +74,19 @@ def _stream(facts: MediaFacts, plan: StreamPlan, pieces: Sequence[Piece], length
     stream = facts.streams[plan.index]
     length = min(length, stream.duration_s or length)
     counts = [piece.counts[plan.index] for piece in pieces if plan.index in piece.counts and piece.counts[plan.index].packets]
-    if plan.action == "copy" and stream.bit_rate and stream.type in ("video", "audio"):
+    if not (whole and counts) and plan.action == "copy" and stream.bit_rate and stream.type in ("video", "audio"):
         about = stream.bit_rate / 8 * length
         return about, about * 0.98, about * 1.02
     if not counts:
         about = (plan.sound.bit_rate if plan.sound is not None else 0) / 8 * length
         return about, about * (1 - 2 * _UNSURE), about * (1 + 2 * _UNSURE)
     if whole:
-        about = float(sum(c.first + c.rest + _BESIDE_A_PACKET * c.packets for c in counts))
+        about = float(sum(c.head + c.first + c.rest + _BESIDE_A_PACKET * c.packets for c in counts))
         return about, about, about
     every = _KEY_EVERY.get(plan.video.encoder if plan.video is not None else "", 0)
+    unsure = min(0.5, _UNSURE + _FEW_S / max(_FEW_S, sum(count.seconds for count in counts)))
     alone = [_extrapolated([count], length, every) for count in counts]
-    return _extrapolated(counts, length, every), min(alone) * (1 - _UNSURE), max(alone) * (1 + _UNSURE)
+    return _extrapolated(counts, length, every), min(alone) * (1 - unsure), max(alone) * (1 + unsure)
 
 
 def _extrapolated(counts: Sequence[Count], length: float, every: int) -> float:
@@ -91,4 +95,4 @@ def _extrapolated(counts: Sequence[Count], length: float, every: int) -> float:
     pictures = sum(count.packets for count in counts) / seconds * length
     keys = max(1.0, pictures / every) if every else 0.0
     first = sum(count.first for count in counts) / len(counts)
-    return first * keys + sum(count.rest for count in counts) / seconds * length + _BESIDE_A_PACKET * pictures
+    return counts[0].head + first * keys + sum(count.rest for count in counts) / seconds * length + _BESIDE_A_PACKET * pictures

@@ -71,19 +71,19 @@ def _rest_of_bits(facts: MediaFacts, stream: StreamFacts) -> float:
 
 def why_no_gain(facts: MediaFacts, pieces: Sequence[Piece], expected: Expected | None) -> str | None:
     """In words and numbers why the source had better stay as it is; None where a gain is possible, or nothing sure can be told."""
-    if expected is None or expected.low <= _ROOM * facts.file_size or not _is_sound(facts, pieces):
+    if expected is None or expected.low <= _ROOM * facts.file_size or not is_sound(facts, pieces):
         return None
     said = f"the result would be larger: about {in_bytes(expected.size)} instead of {in_bytes(facts.file_size)}"
     share = f"{expected.sampled_s:.1f} of {facts.duration_s or 0:.1f} s ({expected.sampled_pictures} packets)"
     return f"{said}; {share} were encoded to find that out"
 
 
-def _is_sound(facts: MediaFacts, pieces: Sequence[Piece]) -> bool:
+def is_sound(facts: MediaFacts, pieces: Sequence[Piece]) -> bool:
     """Do the pieces lie where they should, and do they fit the size of the file? Headers state wrong lengths."""
     length = facts.duration_s or 0.0
     for piece in pieces:
         found = max((count.seconds for count in piece.counts.values()), default=0.0)
-        if found < (min(piece.window.end, length) - piece.window.start) / 2:
+        if not piece.cut and found < (min(piece.window.end, length) - piece.window.start) / 2:
             return False
     read = sum(count.read for piece in pieces for count in piece.counts.values())
     covered = sum(max(count.seconds for count in piece.counts.values()) for piece in pieces)

@@ -21,7 +21,7 @@ from dmc.convert.decoder import Decoder
 from dmc.convert.facts import MediaFacts
 from dmc.convert.lanes import Lane, SoundLane, VideoLane
 from dmc.convert.limits import Limits
-from dmc.convert.media import AnyPacket, create_media, open_media, packets
+from dmc.convert.media import AnyPacket, context_of, create_media, open_media, packets
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.progress import alive
 from dmc.convert.recipes import CONTAINERS
@@ -48,9 +48,11 @@ class Window:
 class Count:
     """What one stream came to within one piece: bytes, packets, the time covered; `read` counts bytes of the source.
 
-    `first` is the size of the first key picture, which a short piece has far too many of; `rest` is everything else.
+    `first` is the size of the first key picture, which a short piece has far too many of; `rest` is everything else. `head` is
+    what the encoder writes once for all.
     """
 
+    head: int = 0
     first: int = 0
     rest: int = 0
     packets: int = 0
@@ -72,12 +74,16 @@ class Count:
 
 @dataclass(slots=True)
 class Piece:
-    """One piece that was encoded: a count per stream of the source, how long that took, and whether it is all there is."""
+    """One piece that was encoded: a count per stream of the source, how long that took.
+
+    `whole`: it is all there is; `cut`: it took too long, and ended before its window did.
+    """
 
     window: Window
     counts: dict[int, Count] = field(default_factory=dict)
     took_s: float = 0.0
     whole: bool = False
+    cut: bool = False
 
 
 def windows_of(duration_s: float | None, length_s: float, number: int = 3) -> list[Window]:
@@ -135,6 +141,7 @@ class _Sampling:
         self._piece = Piece(window)
         self._lanes: dict[int, Lane] = {}
         self._decoders: dict[int, Decoder] = {}
+        self._encoders: dict[int, Stream] = {}
         self._zero = Fraction(round((facts.start_s or 0.0) * 1_000_000), 1_000_000)
         for plan in made.streams:
             if plan.action in ("copy", "encode") and not plan.cover and plan.type in ("video", "audio"):
@@ -146,10 +153,10 @@ class _Sampling:
         count = self._piece.counts[plan.index]
         decoder = self._decoders[plan.index] = Decoder(source)
         if plan.video is not None:
-            pictures = encoders.add_video(out, plan.video, source.time_base, limits)
+            pictures = self._encoders[plan.index] = encoders.add_video(out, plan.video, source.time_base, limits)
             self._lanes[plan.index] = VideoLane(decoder, pictures, plan.video, lambda packet: _note(count, packet, apart=True), self._zero)
         elif plan.sound is not None:
-            sound = encoders.add_sound(out, plan.sound)
+            sound = self._encoders[plan.index] = encoders.add_sound(out, plan.sound)
             self._lanes[plan.index] = SoundLane(decoder, sound, lambda packet: _note(count, packet, apart=False), self._zero)
 
     def run(self, budget_s: float) -> Piece:
@@ -168,7 +175,8 @@ class _Sampling:
                 skipped += packet.stream_index == driver
                 self._skip(packet)
                 continue
-            if (at >= self._window.end and packet.stream_index == driver) or time.monotonic() > until:
+            self._piece.cut = time.monotonic() > until
+            if self._piece.cut or (at >= self._window.end and packet.stream_index == driver):
                 self._piece.whole = False
                 break
             if at < self._window.end:
@@ -201,6 +209,9 @@ class _Sampling:
         for lane in self._lanes.values():
             _carry(lane, None)
             lane.finish()
+        for index, encoder in self._encoders.items():
+            context = context_of(encoder)
+            self._piece.counts[index].head = len((context.extradata if context is not None else None) or b"")
         self._piece.took_s = took + time.monotonic() - began
         return self._piece
 

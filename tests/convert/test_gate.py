@@ -97,7 +97,7 @@ def test_better_codecs_are_in_doubt_earlier() -> None:
 def _pieces(length: float, read: int, *, seconds: float = 2.0) -> list[Piece]:
     made = []
     for at in (0.2, 0.5, 0.8):
-        count = Count(100, 1000, 50, read)
+        count = Count(first=100, rest=1000, packets=50, read=read)
         count.cover(0, seconds)  # type: ignore[arg-type]
         made.append(Piece(Window(at * length, at * length + 2), {0: count}))
     return made

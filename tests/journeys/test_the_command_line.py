@@ -178,7 +178,8 @@ def test_probe_and_plan_touch_nothing(house: Household, tmp_path: Path) -> None:
     facts = _document(house.dmc("probe", str(tmp_path / "clip.mp4"), "--json"))
     assert facts["media_type"] == "video" and len(facts["streams"]) == 6
     plan = _document(house.dmc("plan", str(tmp_path), "--to", "mkv", "--json"))
-    assert plan["outcome"] == "convert" and all(stream["reason"] for stream in plan["streams"])
+    (one,) = plan["files"]
+    assert one["outcome"] == "convert" and all(stream["reason"] for stream in one["streams"])
     assert "copy" in house.dmc("plan", str(tmp_path / "clip.mp4"), "--to", "mkv")
     assert sorted(p.name for p in tmp_path.iterdir()) == before
     assert house.run("plan", str(tmp_path / "none.mp4")).returncode == 5
