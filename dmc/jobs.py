@@ -36,6 +36,7 @@ class Job(BaseModel):
 
     `original` is the file to read; `out_dir` the only folder to write into (exists and is empty); `log_file` takes text.
     `sidecars`: whoever ordered it takes files beside the result too; else what they would hold is said to be lost.
+    `previews`: whoever ordered it shows facts.json and the pictures that it names, see products.py.
     `label` is what the user called the file: for messages, never for paths. `attempt` counts from 1.
     """
 
@@ -51,6 +52,7 @@ class Job(BaseModel):
     file_size: int
     sha512_checksum: str
     sidecars: bool = False
+    previews: bool = False
 
 
 class Progress(BaseModel):

@@ -204,6 +204,7 @@ def _job(item: Item, folder: Path) -> Job:
         options=item.options,
         file_size=item.file_size,
         sha512_checksum=item.sha512_checksum,
+        previews=True,
     )
 
 

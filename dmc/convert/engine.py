@@ -6,15 +6,18 @@ worker.py, the last defence. Nothing is left in the output folder but a verified
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from dmc.conversions import MediaType, check_fits, check_options, find_conversion
 from dmc.convert import compare, damage, encoders, gate, pictures, places
 from dmc.convert.expect import expect
 from dmc.convert.facts import MediaFacts
+from dmc.convert.gallery import Gallery
 from dmc.convert.limits import Limits
 from dmc.convert.pictures_plan import plan_picture
 from dmc.convert.plan import Plan, plan
+from dmc.convert.previews import leave_products
 from dmc.convert.probe import probe
 from dmc.convert.progress import Meter, OnProgress, alive, patience_s
 from dmc.convert.receipt import FileFacts, Receipt, in_bytes, write_receipt
@@ -61,6 +64,7 @@ class _Work:
         self._out = Path(job.out_dir)
         self._began = time.monotonic()
         self._facts: MediaFacts | None = None
+        self._gallery = Gallery()
 
     def run(self) -> Report:
         kind = find_conversion(self._job.conversion_type)
@@ -84,15 +88,19 @@ class _Work:
         already = plan_picture(facts, self._job.conversion_type, self._job.options)
         if already is not None:
             return self._skipped(facts, Plan("skip", already, self._job.conversion_type, facts.container))
-        result, receipt = pictures.convert(self._job, self._limits, self._on_progress)
+        show = self._gallery.picture if self._job.previews else None
+        result, receipt = pictures.convert(self._job, self._limits, self._on_progress, show)
         if self._job.options.get("on_loss") == "refuse" and receipt.losses:
             raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
         gated = self._job.conversion_type in GATED_PICTURES and not (
             self._job.options.get("keep_if_larger") or self._job.options.get("strip_location")
         )
         if gated and result.file_size > self._job.file_size:
-            return self._kept_original(receipt, result.file_size)
+            return self._kept_original(receipt, result.file_size, facts)
         write_receipt(self._out, receipt)
+        container = receipt.result.container if receipt.result is not None else facts.container
+        after = replace(facts, container=container, duration_s=receipt.verification.decoded_s or None if receipt.verification else None)
+        self._leave_products(self._out / result.file_name, after, facts)
         return self._converted(result, receipt)
 
     # --- Video and sound -------------------------------------------------------------------------------------------
@@ -121,7 +129,8 @@ class _Work:
             most = in_bytes(self._job.file_size)
             return self._left_alone(facts, made, f"the result would be larger: it had outgrown the {most} of its source before its end")
         damage.damages(facts, made, done, self._job.label)  # Before the long check: a source with too little left ends here.
-        check, after = verify(self._source, target, done, made, self._limits, meter.verified)
+        watch = self._gallery.watch if self._job.previews else None
+        check, after = verify(self._source, target, done, made, self._limits, meter.verified, watch)
         beside = done.sidecars.check(made.streams, self._limits) if done.sidecars is not None else ()
         damages = damage.damages(facts, made, done, self._job.label)  # Now with the errors of copied streams, which verify decoded.
         size = target.stat().st_size
@@ -149,10 +158,11 @@ class _Work:
         if self._job.options.get("on_loss") == "refuse" and any(m.outcome == "lost" for m in receipt.metadata):
             raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
         if made.gated and size > self._job.file_size:
-            return self._kept_original(receipt, size)
+            return self._kept_original(receipt, size, facts)
         with alive(lambda: meter.transcoded(None), patience_s(size)):
             RealDisk().sync_file(target)
         write_receipt(self._out, receipt)
+        self._leave_products(target, after, facts)
         return self._converted(ResultFacts(file_name=target.name, file_size=size, sha512_checksum=check.sha512), receipt)
 
     def _no_gain(self, facts: MediaFacts, made: Plan, meter: Meter) -> str | None:
@@ -168,11 +178,12 @@ class _Work:
     def _converted(self, result: ResultFacts, receipt: Receipt) -> Report:
         return Report.model_validate({**self._common("converted"), "result": result, "reason": receipt.reason})
 
-    def _kept_original(self, receipt: Receipt, size: int) -> Report:
+    def _kept_original(self, receipt: Receipt, size: int, facts: MediaFacts) -> Report:
         reason = f"the result would be larger: {in_bytes(size)} instead of {in_bytes(self._job.file_size)}"
         self._empty_out()
         kept = receipt.model_copy(update={"outcome": "kept-original", "reason": reason, "result": None, "sidecars": ()})
         write_receipt(self._out, kept)
+        self._leave_products(self._source, facts, facts)
         return Report.model_validate({**self._common("kept-original"), "reason": reason})
 
     def _left_alone(self, facts: MediaFacts, made: Plan, reason: str) -> Report:
@@ -185,7 +196,16 @@ class _Work:
     def _skipped(self, facts: MediaFacts, made: Plan) -> Report:
         entries = {"reason": made.reason, "streams": tuple(compare.untouched_entries(facts))}
         write_receipt(self._out, self._receipt("skipped", facts, made).model_copy(update=entries))
+        self._leave_products(self._source, facts, facts)
         return Report.model_validate({**self._common("skipped"), "reason": made.reason})
+
+    def _leave_products(self, file: Path, facts: MediaFacts, origin: MediaFacts) -> None:
+        """Facts and previews of `file`; where it was recorded only if that may be known."""
+        if not self._job.previews:
+            return
+        if self._job.options.get("strip_location"):
+            origin = places.without_places(origin)
+        leave_products(self._out, self._gallery, file, facts, origin, self._limits)
 
     def _receipt(self, outcome: str, facts: MediaFacts, made: Plan) -> Receipt:
         return Receipt.model_validate(

@@ -78,7 +78,8 @@ class ChapterFacts:
 class MediaFacts:
     """What is in a file. `index_first`: an MP4 that can be played while it loads.
 
-    The second half is about pictures only: `frames` is 1 for a still, sizes are those before orientation is applied.
+    From `width` to `has_alpha` it is about pictures only: `frames` is 1 for a still, sizes are those before orientation is applied.
+    When and where it was recorded: see origin.py.
     """
 
     media_type: MediaType
@@ -100,6 +101,9 @@ class MediaFacts:
     has_exif: bool = False
     has_xmp: bool = False
     has_alpha: bool = False
+    recorded_at: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-able values, for `dmc probe`."""

@@ -4,10 +4,9 @@ Decisions stand in pictures_plan.py, tags in pictures_tags.py, the door in pictu
 Here is the order: look → decide → write → read everything back. Nothing is written but the result, synced before it is named.
 """
 
-import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from dmc.conversions import MediaType
 from dmc.convert.facts import MediaFacts
 from dmc.convert.limits import Limits
 from dmc.convert.pictures_check import check_frames, check_likeness
-from dmc.convert.pictures_frames import FrameFacts, Rest, Ticking, digest, in_colours, shows_through, survey, upright, uses_profile
+from dmc.convert.pictures_frames import FrameFacts, Rest, Ticking, delays, digest, in_colours, shows_through, survey, upright, uses_profile
 from dmc.convert.pictures_open import format_name, frame_count, is_animated, look, open_picture, orientation_of, source_depth
 from dmc.convert.pictures_plan import PicturePlan, Source, decide
 from dmc.convert.pictures_tags import Fitting, Tags, collect
@@ -34,6 +33,7 @@ _RESULT = "result"
 _SHARES = {"survey": (0.0, 0.2), "write": (0.2, 0.7), "check": (0.7, 1.0)}
 """Which part of the progress each step fills."""
 
+Show = Callable[[Image.Image], None]
 _SLOWEST_S_PER_PIXEL = 10e-6
 """Lossless WebP on a small, busy machine."""
 
@@ -50,12 +50,13 @@ def probe(path: Path, limits: Limits) -> MediaFacts | None:
         return None
 
 
-def convert(job: Job, limits: Limits, on_progress: OnProgress) -> tuple[ResultFacts, Receipt]:
+def convert(job: Job, limits: Limits, on_progress: OnProgress, show: Show | None = None) -> tuple[ResultFacts, Receipt]:
     """Make the result of `job` in its out folder and say what became of everything; whether it is worth keeping is the caller's.
 
+    `show` gets the first frame of the result, loaded and upright.
     Raises NotMedia, DamagedMedia, TooLarge, Unsupported, VerificationFailed; an OSError of the disk passes through.
     """
-    return _Conversion(job, limits, on_progress).run()
+    return _Conversion(job, limits, on_progress, show).run()
 
 
 @dataclass(slots=True)
@@ -73,8 +74,9 @@ class _Seen:
 class _Conversion:
     """One picture under way."""
 
-    def __init__(self, job: Job, limits: Limits, on_progress: OnProgress) -> None:
+    def __init__(self, job: Job, limits: Limits, on_progress: OnProgress, show: Show | None) -> None:
         self._job = job
+        self._show = show
         self._limits = limits
         self._on_progress = on_progress
         self._source = Path(job.original)
@@ -166,7 +168,7 @@ class _Conversion:
                 "save_all": True,
                 "append_images": [rest],
                 "loop": _plays(seen.facts.container, seen.tags.loop),
-                "duration": _delays(seen.frames, plan),
+                "duration": delays(seen.frames, plan),
             }
             settings |= {"disposal": 0, "blend": 0, "default_image": False} if plan.target.name == "png" else {}
         patience = _SLOWEST_S_PER_PIXEL * first.width * first.height * plan.frames + 60.0
@@ -187,6 +189,8 @@ class _Conversion:
                 found = list(survey(result, 0, 1, lambda number: self._tick("check", number + 1, total), digests=plan.lossless))
                 result.seek(0)
                 result.load()
+                if self._show is not None:
+                    self._show(result)
                 wanted = in_colours(upright(picture, seen.orientation), plan, seen.tags.icc)
                 check_likeness(wanted, result)
                 expected = self._expected(seen, wanted)
@@ -283,14 +287,6 @@ def _animation_entries(seen: _Seen, merged: int) -> list[MetadataEntry]:
     if merged:
         detail += f"; {merged} that repeat the one before became part of it"
     return [MetadataEntry(kind="animation", outcome="kept", detail=detail)]
-
-
-def _delays(frames: list[FrameFacts], plan: PicturePlan) -> list[float] | list[int]:
-    """How long each frame is shown; AVIF takes whole milliseconds, so there the clock of the whole is rounded, not each step."""
-    if plan.target.name != "avif":
-        return [frame.delay_ms for frame in frames]
-    ends = [round(end) for end in itertools.accumulate(frame.delay_ms for frame in frames)]
-    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _plays(container: str, loop: int | None) -> int:

@@ -5,6 +5,7 @@ A long animation never stands in memory as a whole because of this file; what Pi
 
 import hashlib
 import io
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -79,7 +80,7 @@ def in_colours(picture: Image.Image, plan: PicturePlan, icc: bytes | None) -> Im
     if picture.mode == mode and not (opaque and picture.has_transparency_data):
         return picture
     if picture.mode.startswith("I"):
-        return _from_deep(picture, mode)
+        return from_deep(picture, mode)
     if opaque and picture.has_transparency_data:
         picture = _onto_white(picture)
     if uses_profile(picture.mode, icc):
@@ -106,7 +107,7 @@ def _by_profile(picture: Image.Image, icc: bytes, mode: str) -> Image.Image:
     return made if mode == "RGB" else made.convert(mode)
 
 
-def _from_deep(picture: Image.Image, mode: str) -> Image.Image:
+def from_deep(picture: Image.Image, mode: str) -> Image.Image:
     """Grey of 16 or 32 bits. Scaled by its upper bits where the result has 8: Pillow's own conversion would clip."""
     whole = picture if picture.mode == "I" else picture.convert("I")
     low, high = (float(bound) for bound in whole.getextrema()[:2])  # type: ignore[arg-type]
@@ -163,3 +164,11 @@ class Ticking(io.BytesIO):
 
     def fileno(self) -> int:
         raise io.UnsupportedOperation("fileno")
+
+
+def delays(frames: list[FrameFacts], plan: PicturePlan) -> list[float] | list[int]:
+    """How long each frame is shown; AVIF takes whole milliseconds, so there the clock of the whole is rounded, not each step."""
+    if plan.target.name != "avif":
+        return [frame.delay_ms for frame in frames]
+    ends = [round(end) for end in itertools.accumulate(frame.delay_ms for frame in frames)]
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from dmc.conversions import MediaType
 from dmc.convert.facts import MediaFacts
 from dmc.convert.limits import Limits
+from dmc.convert.origin import EXIF_IFD, GPS_IFD, Origin, of_exif
 from dmc.errors import DamagedMedia, DmcError, NotMedia, TooLarge, Unsupported
 
 _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TIFF", "WEBP")
@@ -24,9 +25,9 @@ _BY_ENDING_ONLY = {".tga": "TGA"}
 
 _ANIMATED = ("AVIF", "GIF", "PNG", "WEBP")
 _ORIENTATION = 0x0112
-GPS = 0x8825
+GPS = GPS_IFD
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_BAD_DATA = (SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, RuntimeError, struct.error, zlib.error)
+BAD_DATA = (SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, RuntimeError, struct.error, zlib.error)
 """What Pillow's readers raise on bad bytes, besides OSError without a number."""
 
 
@@ -82,7 +83,7 @@ def _told(label: str) -> Iterator[None]:
         if problem.errno is not None:
             raise
         raise DamagedMedia(f"{label} is damaged: {problem}.", "Fetch it again from where it came.") from problem
-    except _BAD_DATA as problem:
+    except BAD_DATA as problem:
         raise DamagedMedia(f"{label} is damaged: {problem or type(problem).__name__}.", "Fetch it again from where it came.") from problem
 
 
@@ -120,7 +121,7 @@ def exif_of(picture: Image.Image) -> Image.Exif:
     try:
         exif = picture.getexif()
         exif.get_ifd(GPS)
-    except (*_BAD_DATA, AttributeError):
+    except (*BAD_DATA, AttributeError):
         return Image.Exif()
     return exif
 
@@ -157,6 +158,7 @@ def _avif_depth(path: Path) -> int:
 def look(picture: Image.Image, path: Path) -> MediaFacts:
     """The facts of an open picture; decodes nothing that is not needed for them."""
     exif = exif_of(picture)
+    told = _origin_of(exif)
     return MediaFacts(
         media_type=MediaType.IMAGE,
         container=format_name(picture),
@@ -170,7 +172,17 @@ def look(picture: Image.Image, path: Path) -> MediaFacts:
         has_exif=bool(exif),
         has_xmp=bool(picture.info.keys() & {"xmp", "XML:com.adobe.xmp"}),
         has_alpha=picture.has_transparency_data,
+        recorded_at=told.recorded_at,
+        latitude=told.latitude,
+        longitude=told.longitude,
     )
+
+
+def _origin_of(exif: Image.Exif) -> Origin:
+    try:
+        return of_exif(exif.get_ifd(EXIF_IFD), exif.get_ifd(GPS))
+    except (*BAD_DATA, AttributeError):
+        return Origin()
 
 
 def format_name(picture: Image.Image) -> str:

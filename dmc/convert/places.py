@@ -33,7 +33,7 @@ def place_tags(facts: MediaFacts) -> list[str]:
 def without_places(facts: MediaFacts) -> MediaFacts:
     """`facts` without the tags that hold a place, so that nobody writes them."""
     streams = tuple(s.having(tags=_placeless(s.tags)) for s in facts.streams)
-    return replace(facts, tags=_placeless(facts.tags), streams=streams)
+    return replace(facts, tags=_placeless(facts.tags), streams=streams, latitude=None, longitude=None)
 
 
 def _placeless(tags: dict[str, str]) -> dict[str, str]:

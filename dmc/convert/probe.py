@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from dmc.conversions import MediaType, guess_media_type
-from dmc.convert import pictures, sidedata
+from dmc.convert import origin, pictures, sidedata
 from dmc.convert.decoder import Decoder
 from dmc.convert.facts import ChapterFacts, MediaFacts, StreamFacts
 from dmc.convert.limits import Limits
@@ -88,6 +88,8 @@ class _Probing:
         streams = tuple(self._stream(stream) for stream in self._container.streams)
         start = self._container.start_time
         duration = self._container.duration
+        tags = dict(self._container.metadata)
+        told = origin.of_tags({key: value for each in (*(s.tags for s in reversed(streams)), tags) for key, value in each.items()})
         return MediaFacts(
             media_type=self._media_type(streams),
             container=self._container.format.name,
@@ -96,8 +98,11 @@ class _Probing:
             start_s=start / 1e6 if start is not None else None,
             streams=streams,
             chapters=tuple(self._chapters()),
-            tags=dict(self._container.metadata),
+            tags=tags,
             index_first=_index_first(self._path),
+            recorded_at=told.recorded_at,
+            latitude=told.latitude,
+            longitude=told.longitude,
         )
 
     def _check_limits(self) -> None:

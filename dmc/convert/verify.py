@@ -11,9 +11,10 @@ from pathlib import Path
 
 from dmc.convert.decoder import Decoder, Span
 from dmc.convert.facts import MediaFacts
+from dmc.convert.gallery import Watch
 from dmc.convert.lanes import Made
 from dmc.convert.limits import Limits
-from dmc.convert.media import open_media, packets
+from dmc.convert.media import Decoded, open_media, packets
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.probe import probe
 from dmc.convert.progress import alive, patience_s
@@ -44,27 +45,39 @@ Tick = Callable[[Fraction], None]
 Track = tuple[StreamPlan, Made, Span]
 
 
-def decode_all(path: Path, limits: Limits, wanted: set[int], tick: Tick | None = None) -> dict[int, Span]:
-    """Decode the tracks of `path` that are `wanted` to the end; what came out of each, by index."""
+def decode_all(path: Path, limits: Limits, wanted: set[int], tick: Tick | None = None, watch: Watch | None = None) -> dict[int, Span]:
+    """Decode the tracks of `path` that are `wanted` to the end; what came out of each, by index. `watch` sees every frame."""
     with open_media(path, limits) as media:
         tracks = [s for s in media.streams if s.type in ("video", "audio") and s.index in wanted]
         decoders = {s.index: Decoder(s) for s in tracks}
         for packet in packets(media, tracks):
             decoder = decoders[packet.stream_index]
-            if decoder.decode(packet) and tick is not None and decoder.span.last is not None:
+            frames = decoder.decode(packet)
+            if frames and tick is not None and decoder.span.last is not None:
                 tick(decoder.span.last)
+            if watch is not None:
+                _show(decoder, frames, watch)
         for decoder in decoders.values():
-            decoder.decode(None)
+            frames = decoder.decode(None)
+            if watch is not None:
+                _show(decoder, frames, watch)
         return {index: decoder.span for index, decoder in decoders.items()}
 
 
-def verify(source: Path, target: Path, done: Transcoded, plan: Plan, limits: Limits, tick: Tick) -> tuple[Verification, MediaFacts]:
-    """Check `target`; raises VerificationFailed with the first thing that is wrong."""
+def _show(decoder: Decoder, frames: list[Decoded], watch: Watch) -> None:
+    for frame in frames:
+        watch(decoder.stream, frame)
+
+
+def verify(
+    source: Path, target: Path, done: Transcoded, plan: Plan, limits: Limits, tick: Tick, watch: Watch | None = None
+) -> tuple[Verification, MediaFacts]:
+    """Check `target`; raises VerificationFailed with the first thing that is wrong. `watch` sees every frame of it."""
     began = time.monotonic()
     try:
         after = probe(target, limits, "the result")
         done.targets.update(_beside(plan, done, after))
-        found = decode_all(target, limits, set(done.targets.values()), tick)
+        found = decode_all(target, limits, set(done.targets.values()), tick, watch)
     except Cancelled:
         raise
     except DmcError as problem:

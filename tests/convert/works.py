@@ -47,6 +47,7 @@ def convert(
     limits: Limits | None = None,
     stop: Callable[[], bool] | None = None,
     sidecars: bool = False,
+    previews: bool = False,
     **options: Any,
 ) -> Done:
     """Convert `source` into the new folder `out`; a result that is larger is kept unless said otherwise."""
@@ -64,6 +65,7 @@ def convert(
         file_size=source.stat().st_size,
         sha512_checksum=sha512_of(source),
         sidecars=sidecars,
+        previews=previews,
     )
     told: list[tuple[float, float | None, float | None]] = []
     report = engine.convert(job, limits or Limits(), lambda *step: told.append(step), stop)
