@@ -10,7 +10,7 @@ from dmc.convert.pictures_frames import from_deep, uses_profile
 def small(picture: Image.Image, box: int) -> Image.Image:
     """At most `box` pixels across and down, RGB or RGBA in sRGB, made quickly. `picture` is loaded and stays as it is."""
     whole = _simple(picture)
-    factor = max(picture.size) // (2 * box)
+    factor = max(picture.size) // box
     made = whole.reduce(factor) if factor > 1 else whole.copy()
     made.thumbnail((box, box), Image.Resampling.BILINEAR)
     return _for_screens(made, picture.info.get("icc_profile"))

@@ -71,7 +71,7 @@ def leave_products(out: Path, gallery: Gallery, file: Path, facts: MediaFacts, o
     with gallery.noting("the poster"):
         small = _poster(gallery, facts, shown, turn)
         if small is not None:
-            made["poster"] = Preview.model_validate(_leave(out, "poster", small, quality=70, method=2))
+            made["poster"] = Preview.model_validate(_leave(out, "poster", small, quality=70, method=1))
     with gallery.noting("the sprite"):
         if facts.media_type is MediaType.VIDEO and gallery.shots.taken:
             made["sprite"] = _leave_sprite(out, gallery, shown, turn)
