@@ -87,7 +87,7 @@ sys.stderr.write(repr(sorted(m for m in sys.modules if m.split(".")[0] in heavy 
 
 def test_nothing_names_a_machine_or_a_package_host() -> None:
     here = re.escape(f"{ROOT.parent.as_posix().rstrip('/')}/{ROOT.name}/")
-    foreign = re.compile(rf"{here}|/home/\w+/|index-url|find-links|trusted-host|registry *=")
+    foreign = re.compile(rf"{here}|/home/\w+/|index-url|find-links|trusted-host|registry *= *.?https?:")
     for path in TEXT_FILES:
         if path == Path(__file__) or path.parent.name == "vendor":  # Whatever others wrote, it is listed with its digest.
             continue

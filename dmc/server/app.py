@@ -30,7 +30,8 @@ from dmc.server.health import Health
 from dmc.server.identity import Identities
 from dmc.server.items import Items
 from dmc.server.lookup import Lookup
-from dmc.server.middleware import Traffic, add_headers, outermost
+from dmc.server.metrics import Metrics, Moment, Traffic
+from dmc.server.middleware import add_headers, outermost
 from dmc.server.offload import Offload
 from dmc.server.oneshot import OneShot
 from dmc.server.open_uploads import OpenUploads
@@ -81,6 +82,7 @@ class Server:
     ) -> None:
         self.data = data
         self._storage = storage
+        self._clock = clock
         self._limits = limits
         self._tokens = tokens
         self._offload = offload = Offload()
@@ -114,7 +116,10 @@ class Server:
             Events(self._feed, still_known=self._door.auth.still_known),
             identities,
             Steering(control=control, clock=clock, offload=offload),
-            Health(ledger=ledger, storage=storage, control=control, offload=offload, limits=limits, gauges=self._gauges),
+            Health(ledger=ledger, storage=storage, control=control, offload=offload, limits=limits),
+            Metrics(
+                traffic=self._traffic, moment=self._moment, ledger=ledger, storage=storage, control=control, clock=clock, offload=offload
+            ),
             Statistics(ledger=ledger, clock=clock, offload=offload),
             Page(),
             OpenApi(),
@@ -127,7 +132,7 @@ class Server:
 
     def make_app(self) -> web.Application:
         """The application with every route; `start` uses it, tests may look at it."""
-        app = web.Application(middlewares=[outermost(self._traffic), *self._door.middlewares], client_max_size=MIB)
+        app = web.Application(middlewares=[outermost(self._traffic, self._clock), *self._door.middlewares], client_max_size=MIB)
         app[CALLS] = {}
         app.on_response_prepare.append(add_headers)
         for room in self._rooms:
@@ -216,14 +221,13 @@ class Server:
             except (DmcError, OSError) as problem:
                 log.warning("expired uploads cannot be removed", problem=problem)
 
-    def _gauges(self) -> dict[str, float]:
-        answers = {f'dmc_http_answers_total{{class="{kind}"}}': float(count) for kind, count in sorted(self._traffic.answers.items())}
-        return answers | {
-            "dmc_uploads_open": len(self.uploads),
-            "dmc_upload_bytes_total": self.uploads.bytes_received,
-            "dmc_download_bytes_total": self._downloads.bytes_sent,
-            "dmc_event_listeners": self._feed.listeners,
-        }
+    def _moment(self) -> Moment:
+        return Moment(
+            upload_sessions=len(self.uploads),
+            sse_clients=self._feed.listeners,
+            bytes_in=self.uploads.bytes_received,
+            bytes_out=self._downloads.bytes_sent,
+        )
 
 
 def is_loopback(address: str) -> bool:

@@ -1,10 +1,9 @@
-"""Health that tells the truth: alive, ready, and a few numbers in Prometheus' text form.
+"""Health that tells the truth: alive and ready. Numbers stand in metrics.py.
 
 Ready means that an upload sent now would be taken and converted: the ledger answers, the broker is alive, the disk has room.
 """
 
 import asyncio
-from collections.abc import Callable
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -19,9 +18,6 @@ from dmc.server.policy import ServerLimits
 from dmc.server.replies import json_reply
 
 LEDGER_S = 5.0
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-Gauges = Callable[[], dict[str, float]]
 
 
 class Alive(BaseModel):
@@ -36,23 +32,19 @@ class Ready(BaseModel):
 
 
 class Health:
-    """`/livez`, `/readyz`, `/metrics`."""
+    """`/livez`, `/readyz`."""
 
-    def __init__(
-        self, *, ledger: Ledger, storage: Storage, control: Control, offload: Offload, limits: ServerLimits, gauges: Gauges
-    ) -> None:
+    def __init__(self, *, ledger: Ledger, storage: Storage, control: Control, offload: Offload, limits: ServerLimits) -> None:
         self._ledger = ledger
         self._storage = storage
         self._control = control
         self._offload = offload
         self._limits = limits
-        self._gauges = gauges
 
     def add_routes(self, app: web.Application) -> None:
         add(app, "GET", "/livez", self._live, Call("Whether the server lives", ANYBODY, Alive))
         ready = Call("Whether an upload sent now would be taken and converted", ANYBODY, Ready, also={503: Ready})
         add(app, "GET", "/readyz", self._ready, ready)
-        add(app, "GET", "/metrics", self._metrics, Call("Numbers, in the text form of Prometheus", reply="text/plain"))
 
     async def _live(self, _: web.Request) -> web.Response:
         return json_reply({"alive": True})
@@ -84,13 +76,3 @@ class Health:
         except OSError as problem:
             return problem.strerror or "cannot be read"
         return "ok" if free >= self._limits.disk_floor_bytes else f"{free} bytes free, the floor is {self._limits.disk_floor_bytes}"
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        counts = await self._offload.quick(self._ledger.counts)
-        lines = [f'dmc_items{{status="{status}"}} {count}' for status, count in counts.items()]
-        lines.append(f"dmc_disk_free_bytes {await self._offload.quick(self._storage.free_bytes)}")
-        age = await self._offload.quick(self._control.beat_age_s)
-        if age is not None:
-            lines.append(f"dmc_broker_beat_age_seconds {age:.3f}")
-        lines += [f"{name} {value:g}" for name, value in self._gauges().items()]
-        return web.Response(body="\n".join([*lines, ""]).encode(), headers={"Content-Type": METRICS_TYPE, "Cache-Control": "no-store"})

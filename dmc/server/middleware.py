@@ -9,9 +9,11 @@ import secrets
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from dmc.clock import Clock
 from dmc.errors import Broken, DmcError, StillBroken
 from dmc.log import Log
 from dmc.protocol import TUS_VERSION, UPLOADS
+from dmc.server.metrics import Traffic
 from dmc.server.replies import HttpRefusal, error_reply, status_of
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -36,29 +38,18 @@ CLIENT_LEFT = 499
 log = Log("server")
 
 
-class Traffic:
-    """Counts answers by class of status, for /metrics; refuses new work once the server is stopping."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, int] = {}
-        self.stopping = False
-
-    def count(self, status: int) -> None:
-        key = f"{status // 100}xx"
-        self.answers[key] = self.answers.get(key, 0) + 1
-
-
-def outermost(traffic: Traffic) -> Middleware:
+def outermost(traffic: Traffic, clock: Clock) -> Middleware:
     """The middleware around all others."""
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = secrets.token_hex(8)
+        began = clock.monotonic()
         if traffic.stopping:
             reply: web.StreamResponse = error_reply(HttpRefusal(503, "ServerStopping", "the server is stopping."), request[REQUEST_ID])
         else:
             reply = await _answered(request, handler)
-        traffic.count(reply.status)
+        traffic.count(request, reply.status, clock.monotonic() - began)
         if not reply.prepared and (traffic.stopping or not request.content.is_eof()):
             # What is left of the body is not read, so the connection cannot carry another request.
             reply.force_close()

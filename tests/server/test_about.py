@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 import dmc
-from dmc.protocol import CHECK, SERVER, TYPES, CheckReply, Identity
+from dmc.protocol import CHECK, ITEMS, SERVER, TYPES, CheckReply, Identity
 from tests.server.conftest import House
 
 
@@ -82,11 +82,28 @@ async def test_metrics_are_prometheus_text(running: House, http: aiohttp.ClientS
     async with http.get("/metrics") as reply:
         assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         lines = (await reply.text()).splitlines()
-    values = dict(line.rsplit(" ", 1) for line in lines)
-    assert values['dmc_items{status="to_do"}'] == "1"
-    assert values["dmc_uploads_open"] == "1"
-    assert values["dmc_upload_bytes_total"] == "5"
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert values['dmc_items{status="to_do"}'] == "1.0"
+    assert values["dmc_upload_sessions"] == "1.0"
+    assert values['dmc_bytes_total{direction="in"}'] == "5.0"
     assert float(values["dmc_broker_beat_age_seconds"]) < 30
+    assert values[f'dmc_build_info{{version="{dmc.__version__}"}}'] == "1.0"
+
+
+async def test_requests_are_counted_by_the_pattern_of_their_path(running: House, http: aiohttp.ClientSession) -> None:
+    item_id = await running.upload(http, b"12345")
+    for path in (f"{ITEMS}/{item_id}", f"{ITEMS}/{item_id}", "/no/such/path", "/nor/this"):
+        async with http.get(path):
+            pass
+    async with running.client(None).get(ITEMS) as reply:
+        assert reply.status == 401
+    async with http.get("/metrics") as reply:
+        text = await reply.text()
+    assert f'dmc_http_requests_total{{method="GET",path="{ITEMS}/{{item_id}}",status="200"}} 2.0' in text
+    assert f'dmc_http_request_seconds_count{{method="GET",path="{ITEMS}/{{item_id}}"}} 2.0' in text
+    assert 'dmc_http_requests_total{method="other",path="other",status="404"} 2.0' in text
+    assert "dmc_auth_failures_total 1.0" in text
+    assert item_id not in text and "nor" not in text
 
 
 async def test_U19_check_says_have_uploading_or_want(running: House, http: aiohttp.ClientSession) -> None:
@@ -132,5 +149,5 @@ async def test_an_unforeseen_fault_is_told_with_an_id_and_logged(
         assert reply.status == 500
         error = (await reply.json())["error"]
     assert error["code"] == "StillBroken"
-    assert error["request_id"] in caplog.text
+    assert error["request_id"] in {getattr(record, "fields", {}).get("request") for record in caplog.records}
     assert "ZeroDivisionError" in caplog.text
