@@ -97,6 +97,10 @@ class Catalog:
         """Whether this content is a result that this client put somewhere for the same conversion."""
         return bytes.fromhex(sha512) in self._result_contents.get(conversion_type, ())
 
+    def places(self, status: OutboxStatus) -> list[tuple[str, str, str | None]]:
+        """Id and encoded paths of file and result of each record of a status."""
+        return [(known.id, known.file_path, known.result_path) for known in self._known.values() if known.status is status]
+
     def counts(self) -> dict[OutboxStatus, int]:
         return self._outbox.counts()
 
@@ -156,7 +160,7 @@ class Catalog:
         return len(changed)
 
     def remove(self, record: OutboxRecord) -> None:
-        """Forget a record of which nothing was sent."""
+        """Forget a record of which nothing was sent, or nothing is left."""
         self._outbox.remove(record)
         self._unfile(record.id)
 

@@ -31,6 +31,7 @@ from dmc.client.pins import FILE_NAME, Pins
 from dmc.client.queues import Bucket, Queues, Stage
 from dmc.client.reach import Standing
 from dmc.client.records import OutboxStatus
+from dmc.client.retire import Retire
 from dmc.client.roots import Root, Roots
 from dmc.client.sending import Sending
 from dmc.client.sweep import sweep
@@ -117,6 +118,7 @@ class Sync:
         """All that is only in memory, made from the outbox."""
         self._queues = Queues()
         self.catalog = Catalog(self._outbox, self._queues)
+        self._retire = Retire(self.catalog, self._roots, self._crew, self._clock)
         self.lanes = [self._lane(address, transport) for address, transport in self._servers]
         for name, count in self._queues.servers().items():
             if name not in {address.name for address, _ in self._servers}:
@@ -173,6 +175,7 @@ class Sync:
         self.catalog.refresh()
         if len(self.catalog) > known:
             self._hurry()
+        self._retire.step(now)
         if self._watcher is not None:
             self._watcher.tend()
         offset = self._offset()
