@@ -25,7 +25,7 @@ PACKET = 4096
 Method = Literal["fork-server", "fresh-process"]
 
 _STOP_LIMIT_S = 10.0
-_FORK_SERVER = "import sys; sys.path[:] = {path!r}; from dmc.convert.forkserver import main; main({fd}, {entry!r})"
+_FORK_SERVER = "import gc, sys; gc.disable(); sys.path[:] = {path!r}; from dmc.convert.forkserver import main; main({fd}, {entry!r})"
 _FRESH_WORKER = "import sys; sys.path[:] = {path!r}; from dmc.convert.worker import main; sys.exit(main({fd}, None))"
 
 
