@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from dmc.conversions import CONVERSION_TYPES, DEFAULT_CONVERSIONS, MediaType, check_fits, did_you_mean, find_conversion
+from dmc.conversions import CONVERSION_TYPES, DEFAULT_CONVERSIONS, MediaType, check_fits, did_you_mean, find_conversion, may_be_own
 from dmc.errors import DmcError
 from dmc.fingerprints import plain_fingerprint
 from dmc.homes import UserPath, state_home
@@ -16,7 +16,8 @@ _ALL_MEDIA = (MediaType.VIDEO, MediaType.AUDIO, MediaType.IMAGE)
 def _check_conversions(conversions: dict[MediaType, str]) -> dict[MediaType, str]:
     for medium, name in conversions.items():
         try:
-            check_fits(find_conversion(name), medium)
+            if not may_be_own(name):
+                check_fits(find_conversion(name), medium)
         except DmcError as problem:
             raise ValueError(str(problem)) from None
     return {**DEFAULT_CONVERSIONS, **conversions}
@@ -64,7 +65,7 @@ class KnownServer(BaseModel):
     @classmethod
     def _known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for name in names or ():
-            if name not in CONVERSION_TYPES:
+            if name not in CONVERSION_TYPES and not may_be_own(name):
                 raise ValueError(f"there is no conversion type {name!r}. {did_you_mean(name, CONVERSION_TYPES)}".strip())
         return names
 
@@ -93,3 +94,14 @@ class ClientSettings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")
     log_form: Literal["auto", "console", "logfmt", "json"] = Field(default="auto", description="auto: console on a terminal, else logfmt")
     log_full_paths: bool = Field(default=False, description="whole paths in the log; default: only the last part")
+
+
+def unknown_types(settings: ClientSettings) -> list[str]:
+    """A sentence for each conversion type that only a server's own settings can explain."""
+    named = [name for path in settings.list_of_paths_to_observe for name in path.conversion_types.values()]
+    named += [name for server in settings.list_of_servers for name in server.conversion_types or ()]
+    return [
+        f"{name!r} is no built-in conversion type: the server must have it as its own. {did_you_mean(name, CONVERSION_TYPES)}".strip()
+        for name in dict.fromkeys(named)
+        if name not in CONVERSION_TYPES
+    ]

@@ -133,6 +133,15 @@ class Option:
             return "true or false"
         return f"a {'whole ' if self.whole else ''}number from {self.least:g} to {self.most:g}"
 
+    def described(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """As the API lists it: type `number`, `integer`, `word` or `boolean`, its bounds or words, and what `settings` of a type say."""
+        found: dict[str, Any] = {"name": self.name, "summary": self.summary, "default": settings.get(self.name)}
+        if self.words:
+            return {**found, "type": "word", "words": list(self.words)}
+        if self.least is None or self.most is None:
+            return {**found, "type": "boolean"}
+        return {**found, "type": "integer" if self.whole else "number", "least": self.least, "most": self.most}
+
     def takes(self, value: Any) -> bool:
         """Is `value` (as JSON gives it) allowed?"""
         if self.words:
@@ -185,6 +194,11 @@ def check_options(conversion_type: str, options: Mapping[str, Any], types: Mappi
 
 _OTHER_WORDS = {"max_height": "height"}
 """What people may also call an option in their settings."""
+
+
+def may_be_own(name: str) -> bool:
+    """Could `name` be a type of a server's own? A client knows only once the server has told."""
+    return name not in CONVERSION_TYPES and _OWN_NAME.fullmatch(name) is not None
 
 
 def own_type(name: str, settings: Mapping[str, Any]) -> ConversionType:
@@ -268,8 +282,16 @@ def _guess_from_bytes(head: bytes) -> MediaType | None:
 
 
 def describe(kinds: Mapping[str, ConversionType] = CONVERSION_TYPES) -> list[dict[str, Any]]:
-    """Conversion types as the API and `dmc types` list them."""
+    """Conversion types as the API and `dmc types` list them; `base` is empty for built-in ones."""
     return [
-        {"name": k.name, "media_types": k.media_types, "gives": k.gives.value, "extension": k.extension, "summary": k.summary}
+        {
+            "name": k.name,
+            "media_types": k.media_types,
+            "gives": k.gives.value,
+            "extension": k.extension,
+            "summary": k.summary,
+            "base": k.base,
+            "options": [option.described(k.settings) for option in OPTIONS[k.base or k.name].values()],
+        }
         for k in kinds.values()
     ]

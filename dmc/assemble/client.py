@@ -3,15 +3,15 @@
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dmc.client_settings import ClientSettings, KnownServer
 from dmc.clock import SystemClock
 from dmc.config import known_servers
 from dmc.conversions import guess_media_type
-from dmc.errors import BadSettings
+from dmc.errors import BadSettings, NotFound
 from dmc.files import RealDisk, make_home, safe_name, write_durably
 
 if TYPE_CHECKING:
@@ -195,3 +195,16 @@ def ping_server(url: str, fingerprint: str | None = None) -> "Identity":
         return transport.reach()
     finally:
         transport.close()
+
+
+def types_of(settings: ClientSettings, name: str) -> list[dict[str, Any]]:
+    """The conversion types that a server tells, named as in the settings or by its address; raises NotFound, ServerUnreachable."""
+    from dmc.client.transport_http import HttpTransport
+
+    addresses = [address for address, _ in ways_to(known_servers(settings))]
+    for address in addresses:
+        if name.rstrip("/") in (address.name, address.url):
+            with closing(HttpTransport(address)) as way:
+                return way.types()
+    known = ", ".join(address.name for address in addresses) or "none"
+    raise NotFound(f"there is no server {name!r} in the client's settings.", f"Known are: {known}.")

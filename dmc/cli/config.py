@@ -59,12 +59,17 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 @app.command()
 def check(context: typer.Context, as_json: Json = False, server_file: ServerFile = None, client_file: ClientFile = None) -> None:
     """Read all settings and say whether they fit; exit code 2 if not. Example: dmc config check"""
+    from dmc.client_settings import unknown_types
+
     screen = screen_of(context)
     loaded = _load(server_file, client_file)
     files = {kind: str(one.file) if one.file else None for kind, one in loaded.items()}
+    doubts = unknown_types(loaded["client"].settings)
     if as_json:
-        screen.document("config_check", {"ok": True, "files": files})
+        screen.document("config_check", {"ok": True, "files": files, "warnings": doubts})
         return
+    for doubt in doubts:
+        screen.say(f"warning: client: {doubt}")
     for kind, file in files.items():
         screen.data(f"{kind}: {file or 'no file, defaults'}: fits")
 

@@ -184,15 +184,35 @@ def _stream_line(stream: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
-def types(context: typer.Context, as_json: Json = False) -> None:
-    """List the conversion types. Example: dmc types"""
-    from dmc.config import load_server
+def types(
+    context: typer.Context,
+    server: Annotated[str | None, typer.Option("--server", help="Those of a server of the client's settings: its name or address.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the conversion types; with -v their options too. Example: dmc types"""
+    from dmc.config import load_client, load_server
     from dmc.conversions import describe, with_own_types
 
     screen = screen_of(context)
-    kinds = with_own_types(load_server().settings.conversion_types)
+    if server is None:
+        kinds = describe(with_own_types(load_server().settings.conversion_types))
+    else:
+        from dmc.assemble.client import types_of
+
+        kinds = types_of(load_client().settings, server)
     if as_json:
-        screen.document("types", {"types": describe(kinds)})
+        screen.document("types", {"types": kinds})
         return
-    rows = [[kind.name, ", ".join(kind.media_types), kind.extension, kind.summary] for kind in kinds.values()]
-    screen.table(["TYPE", "FROM", "GIVES", "WHAT"], rows)
+    rows = [[str(kind.get(key, "")) for key in ("name", "extension", "summary")] for kind in kinds]
+    for row, kind in zip(rows, kinds, strict=True):
+        row.insert(1, ", ".join(str(medium) for medium in kind.get("media_types", ())))
+    notes = {n: [_option_line(option) for option in kind.get("options", ())] for n, kind in enumerate(kinds)} if screen.verbose else {}
+    screen.table(["TYPE", "FROM", "GIVES", "WHAT"], rows, notes)
+
+
+def _option_line(option: dict[str, Any]) -> str:
+    """`crf: quality of the picture … (0 to 51)`."""
+    bounds = {"word": " or ".join(option.get("words") or ()), "boolean": "true or false"}.get(option.get("type", ""))
+    said = bounds or f"{option.get('least')} to {option.get('most')}"
+    default = f"; here {option['default']}" if option.get("default") is not None else ""
+    return f"{option.get('name')}: {option.get('summary')} ({said}{default})"

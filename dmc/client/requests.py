@@ -16,7 +16,7 @@ from dmc.client.records import DOWNLOAD, OutboxRecord, OutboxStatus, encode_path
 from dmc.client.settle import signature_of
 from dmc.client.transport import Transport, never
 from dmc.clock import Clock, rfc3339
-from dmc.conversions import MediaType, check_fits, find_conversion
+from dmc.conversions import MediaType, check_fits, find_conversion, may_be_own
 from dmc.errors import Busy, Conflict, NotFound, NotMedia, UnknownItem, UsageFault, WrongStatus
 from dmc.files import Disk
 from dmc.items import ItemIds
@@ -40,7 +40,8 @@ def add_file(
     """
     here = Path(os.path.abspath(path))
     drop = _examined(here)
-    check_fits(find_conversion(conversion_type), drop.media_type)
+    if not may_be_own(conversion_type):  # Else the server knows, and says so when it does not.
+        check_fits(find_conversion(conversion_type), drop.media_type)
     for record in listing(outbox):
         same = record.destination == DOWNLOAD and record.status is not OutboxStatus.PARKED and record.outcome != "failed"
         wish = (record.file_path, record.sha512, record.conversion_type, record.options)

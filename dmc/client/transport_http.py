@@ -24,6 +24,7 @@ from dmc.protocol import (
     SERVER,
     SERVICE,
     TUS_VERSION,
+    TYPES,
     CheckAnswer,
     CheckEntry,
     CheckReply,
@@ -68,6 +69,14 @@ class HttpTransport(Transport):
         if identity.protocol != PROTOCOL:
             raise ServerUnreachable(f"the server speaks protocol {identity.protocol}, this client {PROTOCOL}.", "Update the older one.")
         return identity
+
+    def types(self) -> list[dict[str, Any]]:
+        """The conversion types of the server, as /api/v1/types describes them; raises ServerUnreachable, NotAllowed."""
+        told = self._run(self._calls.call("GET", TYPES, within=PROBE)).json()
+        found = told.get("types") if isinstance(told, dict) else None
+        if not isinstance(found, list) or not all(isinstance(kind, dict) for kind in found):
+            raise not_ours("its list of types is none")
+        return found
 
     def check(self, files: Sequence[CheckEntry]) -> list[CheckAnswer]:
         return self._run(self._check(list(files)))

@@ -6,6 +6,7 @@ The identity is told to anybody (a client must know whom it reached before it se
 import json
 import uuid
 from pathlib import Path
+from typing import Literal
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -41,14 +42,28 @@ def load_instance_id(data: Path, disk: Disk) -> str:
     return str(found)
 
 
+class OptionView(BaseModel):
+    """One option of a conversion type: its bounds or words by `type`, and what the type sets where nothing is asked for."""
+
+    name: str
+    summary: str
+    type: Literal["number", "integer", "word", "boolean"]
+    default: float | str | bool | None = None
+    least: float | None = None
+    most: float | None = None
+    words: list[str] | None = None
+
+
 class TypeView(BaseModel):
-    """A conversion type: which media it takes, and the medium and ending of what it gives."""
+    """A conversion type: which media it takes, the medium and ending of what it gives, and its options. `base`: of the server's own."""
 
     name: str
     media_types: list[MediaType]
     gives: MediaType
     extension: str
     summary: str
+    base: str
+    options: list[OptionView]
 
 
 class TypeList(BaseModel):

@@ -90,7 +90,7 @@ def test_a_conversion_that_does_not_fit_its_medium_is_refused(environ: dict[str,
     (tmp_path / "client.toml").write_text("[[list_of_paths_to_observe]]\npath = '/a'\nconversion_types = {image = 'h265'}\n")
     with pytest.raises(BadSettings, match="h265 is made from video"):
         load_client(environ=environ)
-    (tmp_path / "client.toml").write_text("[[list_of_paths_to_observe]]\npath = '/a'\nconversion_types = {video = 'h266'}\n")
+    (tmp_path / "client.toml").write_text("[[list_of_paths_to_observe]]\npath = '/a'\nconversion_types = {video = 'H265'}\n")
     with pytest.raises(BadSettings, match=r"Did you mean 'h26[45]'"):
         load_client(environ=environ)
 

@@ -86,3 +86,16 @@ def test_ctrl_c_ends_a_plan_without_a_trace(house: Household, tmp_path: Path, fo
         _, talk = process.communicate(timeout=60)
     assert process.returncode == 130 and b"Traceback" not in talk
     assert list((tmp_path / "temp").iterdir()) == []
+
+
+def test_a_servers_own_type_is_usable_from_the_client(house: Household, folder: Path) -> None:
+    house.start_server()
+    told = json.loads(house.dmc("types", "--server", f"127.0.0.1:{house.port}", "--json"))["types"]
+    tiny = next(kind for kind in told if kind["name"] == "tiny")
+    assert tiny["base"] == "h265" and next(option for option in tiny["options"] if option["name"] == "crf")["default"] == 40
+    film = str(folder / "sub" / "fat.mp4")
+    record = json.loads(house.dmc("add", film, "--to", "tiny", "--wait", "--json"))["record"]
+    assert (record["status"], record["conversion_type"]) == ("finished_successful", "tiny")
+    wrong = house.run("add", film, "--to", "tinny", "--wait")
+    assert wrong.returncode != 0 and "Did you mean 'tiny'?" in wrong.stderr + wrong.stdout
+    assert house.run("types", "--server", "elsewhere").returncode == 5
