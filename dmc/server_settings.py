@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -53,6 +54,44 @@ class QuietWindow(BaseModel):
         return _said_as_value_error(lambda: parse_window(when), when)
 
 
+Event = Literal["finished_successful", "finished_with_errors"]
+_EVENTS: tuple[Event, ...] = ("finished_successful", "finished_with_errors")
+
+
+class WebhookSettings(BaseModel):
+    """Another program that is told of finished items over HTTP."""
+
+    model_config = _FROZEN
+    url: str = Field(description="where to, http or https")
+    secret_file: UserPath = Field(description="file with the secret that signs what is told, 16 characters or more")
+    events: tuple[Event, ...] = Field(default=_EVENTS, description="what is told")
+    digest_minutes: float = Field(default=10.0, ge=0, description="how long one item waits for more to be told with it")
+
+    @field_validator("url")
+    @classmethod
+    def _is_web(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no address like https://example.org/dmc")
+        return url
+
+
+class HookSettings(BaseModel):
+    """A command that is run for each finished item, with the item as JSON on its stdin."""
+
+    model_config = _FROZEN
+    command: tuple[str, ...] = Field(default=(), description="program and arguments; empty: off")
+    events: tuple[Event, ...] = Field(default=_EVENTS, description="for which items")
+    timeout_s: float = Field(default=60.0, gt=0, description="seconds after which it is killed")
+
+    @field_validator("command")
+    @classmethod
+    def _is_absolute(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        if command and not command[0].startswith("/"):
+            raise ValueError("the program is named by its whole path: /usr/local/bin/tell")
+        return command
+
+
 class ServerSettings(BaseModel):
     """What `config/server.toml` may say."""
 
@@ -78,6 +117,8 @@ class ServerSettings(BaseModel):
     quiet_hours: tuple[QuietWindow, ...] = Field(default=(), description="when nothing is begun, and what becomes of what runs")
     limits: Limits = Limits()
     retention: Retention = Retention()
+    hook: HookSettings = HookSettings()
+    webhooks: tuple[WebhookSettings, ...] = Field(default=(), description="programs that are told over HTTP")
 
     @field_validator("time_zone")
     @classmethod
@@ -98,6 +139,13 @@ class ServerSettings(BaseModel):
             except ValueError:
                 raise ValueError(f"{proxy!r} is no address or network like 127.0.0.1 or 10.0.0.0/8") from None
         return proxies
+
+    @field_validator("webhooks")
+    @classmethod
+    def _are_different(cls, webhooks: tuple[WebhookSettings, ...]) -> tuple[WebhookSettings, ...]:
+        if len({webhook.url for webhook in webhooks}) < len(webhooks):
+            raise ValueError("two webhooks have the same url")
+        return webhooks
 
     @model_validator(mode="after")
     def _have_a_key(self) -> "ServerSettings":

@@ -1,4 +1,4 @@
-"""What stands at the entry of a server: its TLS, the page's sign-in link, and how this machine's own client reaches it."""
+"""What stands around a server: its TLS, whom it tells, the page's sign-in link, and how this machine's own client reaches it."""
 
 import os
 from pathlib import Path
@@ -12,6 +12,7 @@ from dmc.files import RealDisk, write_durably
 from dmc.server_settings import ServerSettings
 
 if TYPE_CHECKING:
+    from dmc.server.notices import Notified
     from dmc.server.tls import Tls
     from dmc.server.tokens import Tokens
 
@@ -31,6 +32,22 @@ def open_tls(settings: ServerSettings) -> "Tls | None":
         hosts = (settings.listen_on_address, *settings.allowed_hosts)
         return self_made(settings.data_folder, hosts, disk=RealDisk(), clock=SystemClock())
     return None
+
+
+def notified_of(settings: ServerSettings) -> "Notified":
+    """Who is told of finished items."""
+    from dmc.items import Status
+    from dmc.server.hook import Hook
+    from dmc.server.notices import Notified
+    from dmc.server.webhook import Webhook
+
+    webhooks = [
+        Webhook(url=each.url, secret_file=each.secret_file, statuses=frozenset(map(Status, each.events)), every_s=each.digest_minutes * 60)
+        for each in settings.webhooks
+    ]
+    hook = settings.hook
+    told = Hook(hook.command, frozenset(map(Status, hook.events)), hook.timeout_s) if hook.command else None
+    return Notified(webhooks, told)
 
 
 def listening_url(settings: ServerSettings) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmc.assemble.entry import open_tls
+from dmc.assemble.entry import notified_of, open_tls
 from dmc.clock import SystemClock
 from dmc.conversions import check_fits, find_conversion, guess_media_type, with_own_types
 from dmc.errors import BadSettings, NotMedia
@@ -207,6 +207,7 @@ def build_server(settings: ServerSettings, parts: Parts) -> "Server":
         limits=limits,
         instance_id=load_instance_id(parts.data, parts.disk),
         tls=open_tls(settings),
+        notified=notified_of(settings),
     )
 
 

@@ -21,7 +21,6 @@ from dmc.files import Disk
 from dmc.log import Log
 from dmc.server.calls import CALLS
 from dmc.server.check import Check
-from dmc.server.concat import Concatenation
 from dmc.server.door import Door
 from dmc.server.downloads import Downloads
 from dmc.server.events import Events
@@ -29,16 +28,15 @@ from dmc.server.feed import Feed
 from dmc.server.health import Health
 from dmc.server.identity import Identities
 from dmc.server.items import Items
-from dmc.server.lookup import Lookup
 from dmc.server.metrics import Metrics, Moment, Traffic
 from dmc.server.middleware import add_headers, outermost
+from dmc.server.notices import NOBODY, Notices, Notified
 from dmc.server.offload import Offload
 from dmc.server.oneshot import OneShot
 from dmc.server.open_uploads import OpenUploads
 from dmc.server.openapi import OpenApi
 from dmc.server.overview import Overview
 from dmc.server.page import Page
-from dmc.server.parts import Parts
 from dmc.server.policy import MIB
 from dmc.server.policy import ServerLimits as ServerLimits
 from dmc.server.receiving import refuse_if_full
@@ -79,6 +77,7 @@ class Server:
         limits: ServerLimits,
         instance_id: str,
         tls: Tls | None = None,
+        notified: Notified = NOBODY,
     ) -> None:
         self.data = data
         self._storage = storage
@@ -96,19 +95,17 @@ class Server:
         self.uploads = OpenUploads(
             ledger=ledger, storage=storage, admissions=admissions, clock=clock, disk=disk, offload=offload, limits=limits
         )
-        lookup = Lookup(self.uploads, ledger, offload)
-        parts = Parts(uploads=self.uploads, lookup=lookup, offload=offload, limits=limits, room=self._check_room)
-        concatenation = Concatenation(uploads=self.uploads, lookup=lookup, offload=offload, limits=limits)
         self._downloads = Downloads(ledger=ledger, storage=storage, shelf=shelf, offload=offload)
         self._tls = tls
         identities = Identities(
             instance_id=instance_id, ledger=ledger, storage=storage, control=control, offload=offload, limits=limits, tls=tls
         )
+        self._notices = Notices(data, notified, ledger=ledger, disk=disk, clock=clock, offload=offload, instance_id=instance_id)
         self.warnings = identities.warnings
         self._door = Door(tokens=tokens, clock=clock, offload=offload, limits=limits, identity=identities.bare(accepting=True), tls=tls)
         self._rooms = (
             *self._door.rooms,
-            Uploads(uploads=self.uploads, lookup=lookup, parts=parts, concatenation=concatenation, limits=limits),
+            Uploads(uploads=self.uploads, ledger=ledger, offload=offload, limits=limits, room=self._check_room),
             OneShot(uploads=self.uploads, views=views, offload=offload, limits=limits, room=self._check_room),
             Items(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload),
             self._downloads,
@@ -146,6 +143,7 @@ class Server:
         """
         await self._check_bind(host)
         await self.uploads.restore()
+        await self._notices.start()
         runner = web.AppRunner(
             self.make_app(),
             auto_decompress=False,  # What is stored is what was sent.
@@ -159,6 +157,7 @@ class Server:
         try:
             await web.TCPSite(runner, host, port, ssl_context=self._tls.context() if self._tls else None).start()
         except OSError as problem:
+            await self._notices.stop()
             await runner.cleanup()
             raise Locked(f"cannot listen on {host}:{port}: {problem.strerror}.", "Is another server running there?") from problem
         self._runner = runner
@@ -180,6 +179,7 @@ class Server:
         for site in list(runner.sites):
             await site.stop()
         await self._feed.stop()
+        await self._notices.stop()
         self.uploads.stop()
         for chore in self._chores:
             chore.cancel()

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from dmc.conversions import check_options
 from dmc.errors import BadRequest
@@ -154,7 +155,7 @@ async def _next_part(read: Callable[[], object]) -> BodyPartReader | None:
     """The next part of the form; raises BadRequest for a form that is cut, or that holds another form."""
     try:
         part = await read()  # type: ignore[misc]
-    except (ValueError, web.RequestPayloadError) as problem:
+    except (ValueError, web.RequestPayloadError, HttpProcessingError) as problem:
         raise BadRequest("the form is cut short or malformed.") from problem
     if part is not None and not isinstance(part, BodyPartReader):
         raise BadRequest("a form inside a form is not taken.")

@@ -4,9 +4,12 @@ Every answer about an offset is given while the upload is held, so it is the tru
 become an item goes on answering for as long as the item exists: its last answer may have been lost.
 """
 
+from collections.abc import Callable
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from dmc.broker.ledger import Ledger
 from dmc.errors import BadRequest, WholeFileMismatch
 from dmc.items import Item
 from dmc.protocol import OFFSET_TYPE, TUS_EXTENSIONS, TUS_VERSION, UPLOADS
@@ -15,6 +18,7 @@ from dmc.server.auth import caller_of
 from dmc.server.calls import Call, Parameter, add_any
 from dmc.server.concat import Concatenation
 from dmc.server.lookup import Lookup
+from dmc.server.offload import Offload
 from dmc.server.open_uploads import OpenUploads
 from dmc.server.parts import Parts
 from dmc.server.policy import ServerLimits
@@ -51,11 +55,11 @@ _SINGLE = {
 class Uploads:
     """The tus endpoints."""
 
-    def __init__(self, *, uploads: OpenUploads, lookup: Lookup, parts: Parts, concatenation: Concatenation, limits: ServerLimits) -> None:
+    def __init__(self, *, uploads: OpenUploads, ledger: Ledger, offload: Offload, limits: ServerLimits, room: Callable[[], None]) -> None:
         self._uploads = uploads
-        self._lookup = lookup
-        self._parts = parts
-        self._concatenation = concatenation
+        self._lookup = Lookup(uploads, ledger, offload)
+        self._parts = Parts(uploads=uploads, lookup=self._lookup, offload=offload, limits=limits, room=room)
+        self._concatenation = Concatenation(uploads=uploads, lookup=self._lookup, offload=offload, limits=limits)
         self._limits = limits
 
     def add_routes(self, app: web.Application) -> None:

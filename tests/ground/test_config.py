@@ -12,7 +12,7 @@ from dmc.client_settings import ClientSettings, KnownServer, ObservedPath
 from dmc.config import find_file, load_client, load_server
 from dmc.errors import BadSettings
 from dmc.homes import config_homes
-from dmc.server_settings import ServerSettings
+from dmc.server_settings import ServerSettings, WebhookSettings
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -135,9 +135,10 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def test_the_server_example_holds_every_key_with_its_default() -> None:
     example = _uncommented(CONFIG / "server.toml")
-    shown = {key: example.pop(key) for key in ("conversion_types", "quiet_hours", "tls_certificate", "tls_key")}
+    shown = {key: example.pop(key) for key in ("conversion_types", "quiet_hours", "tls_certificate", "tls_key", "webhooks")}
     assert ServerSettings.model_validate(shown).conversion_types
     assert ServerSettings.model_validate(shown).hours()
+    assert set(shown["webhooks"][0]) == set(WebhookSettings.model_fields)
     assert set(_flat(example)) == _keys(ServerSettings) - shown.keys()
     defaults = ServerSettings().model_dump(mode="json")
     assert ServerSettings.model_validate({k: v for k, v in example.items() if k != "data_folder"}).model_dump(mode="json") == defaults

@@ -23,6 +23,7 @@ from dmc.jobs import Progress, ResultFacts
 from dmc.protocol import OFFSET_TYPE, UPLOADS
 from dmc.server.app import Server
 from dmc.server.identity import load_instance_id
+from dmc.server.notices import Notified
 from dmc.server.policy import ServerLimits
 from dmc.server.tls import Tls
 from dmc.server.tokens import Tokens
@@ -58,6 +59,7 @@ class House:
         self.tokens = Tokens(data / "tokens.json", disk=self.disk, clock=self.clock)
         self.secret = self.tokens.create("laptop")
         self.tls: Tls | None = None
+        self.notified = Notified()
         self.instance = load_instance_id(data, self.disk)
         self.server: Server | None = None
         self.address = ("127.0.0.1", 0)
@@ -77,6 +79,7 @@ class House:
             limits=limits,
             instance_id=self.instance,
             tls=self.tls,
+            notified=self.notified,
         )
 
     async def start(self, limits: ServerLimits = LIMITS, **changed: Any) -> "House":
