@@ -29,7 +29,7 @@ MOST_BEHIND = 500
 WATCH_S = 0.5
 """One wait for the ledger; also how often progress is looked at, and how long a stop may wait."""
 
-LIVE = frozenset({Status.TO_DO, Status.IN_PROGRESS})
+RUNNING = frozenset({Status.IN_PROGRESS})
 SNAPSHOT_LIVE = 500
 """Items in a snapshot; what is finished is read page by page."""
 
@@ -135,15 +135,19 @@ class Feed:
         self._subscribers.discard(subscriber)
 
     async def snapshot(self, caller: Caller) -> dict[str, Any]:
-        """The caller's items under way, the newest ones, and how many there are of each status; `more`: not all of them are here."""
+        """The caller's items under way: all that run, then the front of the queue; and how many there are of each status.
+
+        `more`: not all of them are here.
+        """
         return await self._offload.quick(self._snapshot, None if caller.is_admin else caller.client_id)
 
     def _snapshot(self, client_id: str | None) -> dict[str, Any]:
-        ids, total = self._overview.ids(Asked(client_id, LIVE), limit=SNAPSHOT_LIVE)
+        ids, _ = self._overview.ids(Asked(client_id, RUNNING), limit=SNAPSHOT_LIVE)
         items = [item for item_id in ids if (item := self._ledger.get(item_id)) is not None]
+        items += self._ledger.select(Status.TO_DO, client_id, limit=SNAPSHOT_LIVE - len(items))
         counts = {status.value: count for status, count in self._overview.counts(client_id).items()}
         shown = [view.model_dump(mode="json") for view in self._views.many(items)]
-        return {"items": shown, "counts": counts, "more": total > len(ids)}
+        return {"items": shown, "counts": counts, "more": counts[Status.TO_DO] + counts[Status.IN_PROGRESS] > len(items)}
 
     @property
     def _oldest(self) -> int:

@@ -70,14 +70,14 @@ async def test_a_snapshot_comes_first_then_what_happens(running: House, http: ai
         assert (progress["item_id"], progress["fraction"]) == (first, 0.5)
 
 
-async def test_a_snapshot_has_what_is_under_way_and_counts_the_rest(running: House, http: aiohttp.ClientSession) -> None:
+async def test_a_snapshot_has_what_runs_and_the_front_of_the_queue_and_counts_the_rest(running: House, http: aiohttp.ClientSession) -> None:
     done, working, *waiting = [await running.upload(http, bytes([n])) for n in range(5)]
     running.finish(done, b"r")
     running.begin(working)
     with unittest.mock.patch.object(feeds, "SNAPSHOT_LIVE", 2):
         async with listening(http) as stream:
             data = await stream.until("snapshot")
-    assert [item["item_id"] for item in data["items"]] == waiting[:0:-1]
+    assert [item["item_id"] for item in data["items"]] == [working, waiting[0]]
     assert data["counts"] == {"to_do": 3, "in_progress": 1, "finished_successful": 1, "finished_with_errors": 0}
     assert data["more"]
 

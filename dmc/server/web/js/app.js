@@ -47,7 +47,8 @@ function Shell({ uploads, session, onSignedOut }) {
   useEffect(() => {
     document.title = t("app.titleOf", { view: t(`nav.${route.view}`) });
     // A new view begins at its heading, for eyes and for ears; the first one where the browser is.
-    if (!first.current) main.current.querySelector("h1")?.focus({ preventScroll: true });
+    const isTaken = main.current !== document.activeElement && main.current.contains(document.activeElement);
+    if (!first.current && !isTaken) main.current.querySelector("h1")?.focus({ preventScroll: true });
     if (!first.current) window.scrollTo(0, 0);
     first.current = false;
   }, [route.view]);

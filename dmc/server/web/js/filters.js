@@ -2,7 +2,7 @@
 
 import { Icon } from "./icons.js";
 import { mediumName } from "./items.js";
-import { html, useEffect, useState } from "./ui.js";
+import { html, useEffect, useRef, useState } from "./ui.js";
 import { count, month, t } from "./words.js";
 
 const MEDIA = ["video", "audio", "image"];
@@ -77,10 +77,18 @@ function Pick({ name, value, options, word, onChange }) {
 
 function Search({ text, onChange }) {
   const [typed, setTyped] = useState(text);
-  useEffect(() => setTyped(text), [text]);
+  // What comes back is often what was typed a moment ago: only another text, of a link or of the way back, replaces it.
+  const told = useRef(text);
   useEffect(() => {
-    if (typed === text) return undefined;
-    const timer = setTimeout(() => onChange(typed), TYPING_MS);
+    if (text !== told.current) setTyped(text);
+    told.current = text;
+  }, [text]);
+  useEffect(() => {
+    if (typed === told.current) return undefined;
+    const timer = setTimeout(() => {
+      told.current = typed;
+      onChange(typed);
+    }, TYPING_MS);
     return () => clearTimeout(timer);
   }, [typed]);
   return html`

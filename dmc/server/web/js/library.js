@@ -13,6 +13,7 @@ import { count, length, t, when } from "./words.js";
 
 const PAGE = 60;
 const SETTLE_MS = 400;
+const AGAIN_MS = 3000;
 
 export function Library({ route }) {
   const filters = fromAddress(route.query);
@@ -53,6 +54,7 @@ function useList(query) {
   const [mark, setMark] = useState(0);
   const finished = useMemo(() => [...live.values()].filter((item) => item.status.startsWith("finished")).map((item) => item.item_id + item.status).sort().join(), [live]);
   const loading = useRef(false);
+  const [faults, setFaults] = useState(0);
   const ask = async (cursor, limit = PAGE) => {
     const page = await read(`${ITEMS}?${query}&limit=${limit}${cursor ? `&cursor=${cursor}` : ""}`);
     return { items: page.items, cursor: page.cursor ?? null, total: page.total ?? page.items.length };
@@ -82,6 +84,8 @@ function useList(query) {
     try {
       const page = await ask(list.cursor);
       setList((now) => (now.query === query ? { ...now, items: unique([...now.items, ...page.items]), cursor: page.cursor, total: page.total } : now));
+    } catch {
+      setTimeout(() => setFaults((number) => number + 1), AGAIN_MS); // The button looks again whether it is near.
     } finally {
       loading.current = false;
     }
@@ -90,7 +94,7 @@ function useList(query) {
     const now = live.get(item.item_id);
     return now && now.version >= item.version ? now : item;
   });
-  return { items, total: list.total, cursor: list.cursor, problem: list.problem, mark, more };
+  return { items, total: list.total, cursor: list.cursor, problem: list.problem, mark, faults, more };
 }
 
 const unique = (items) => [...new Map(items.map((item) => [item.item_id, item])).values()];
@@ -105,7 +109,7 @@ function More({ list }) {
     const watcher = new IntersectionObserver(([seen]) => seen.isIntersecting && more.current(), { rootMargin: "600px" });
     watcher.observe(element.current);
     return () => watcher.disconnect();
-  }, [list.cursor]);
+  }, [list.cursor, list.faults]);
   if (!list.cursor) return null;
   return html`
     <div class="more" ref=${element}>
