@@ -22,13 +22,24 @@ class ErrorNote(BaseModel):
     hint: str = ""
 
 
-class ResultFacts(BaseModel):
-    """The result as it was verified: name inside `out/`, bytes, SHA-512 in lower-case hex."""
+class MadeFile(BaseModel):
+    """A file as it was verified: name inside `out/`, bytes, SHA-512 in lower-case hex."""
 
     model_config = _PLAIN
     file_name: str
     file_size: int
     sha512_checksum: str
+
+
+class ResultFacts(MadeFile):
+    """The result, and the files beside it (`result.3.mks`) that hold what its container cannot."""
+
+    sidecars: tuple[MadeFile, ...] = ()
+
+    @property
+    def files(self) -> tuple[MadeFile, ...]:
+        """The result itself, then its sidecars."""
+        return (self, *self.sidecars)
 
 
 class Job(BaseModel):

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dmc import errors
 from dmc.conversions import MediaType
-from dmc.items import Item, Outcome, Status
-from dmc.jobs import ErrorNote, Progress
-from dmc.products import Facts, PreviewsView, Products
+from dmc.items import Outcome, Status
+from dmc.jobs import ErrorNote
+from dmc.products import Facts, PreviewsView
 
 API = "/api/v1"
 UPLOADS = f"{API}/uploads"
@@ -69,6 +69,16 @@ class ProgressView(BaseModel):
     eta_s: float | None = None
 
 
+class SidecarView(BaseModel):
+    """A file beside a result, with what its container cannot hold."""
+
+    model_config = _READ
+    file_name: str
+    file_size: int
+    sha512_checksum: str
+    url: str
+
+
 class ResultView(BaseModel):
     model_config = _READ
     file_name: str
@@ -76,6 +86,7 @@ class ResultView(BaseModel):
     sha512_checksum: str
     url: str
     receipt_url: str
+    sidecars: list[SidecarView] = Field(default_factory=list)
 
 
 class ItemView(BaseModel):
@@ -178,58 +189,6 @@ class AcknowledgeRequest(BaseModel):
 
     model_config = _WIRE
     sha512: str = Field(pattern=r"^[0-9a-f]{128}$")
-
-
-def view_of(
-    item: Item,
-    *,
-    progress: Progress | None = None,
-    queue_position: int | None = None,
-    products: Products | None = None,
-    base: str = "",
-) -> ItemView:
-    """The outside view of a ledger record; `base` is a path prefix for URLs."""
-    here = f"{base}{ITEMS}/{item.item_id}"
-    result = None
-    if item.result is not None:
-        result = ResultView(**item.result.model_dump(), url=f"{here}/result", receipt_url=f"{here}/receipt")
-        result = result.model_copy(update={"file_name": result_label(item)})
-    shown = None if progress is None else ProgressView(fraction=progress.fraction, speed=progress.speed, eta_s=progress.eta_s)
-    return ItemView(
-        item_id=item.item_id,
-        client_id=item.client_id,
-        status=item.status,
-        version=item.version,
-        created_at=item.created_at,
-        conversion_type=item.conversion_type,
-        options=item.options,
-        file_name=item.original_file_name,
-        file_size=item.file_size,
-        sha512_checksum=item.sha512_checksum,
-        media_type=item.media_type,
-        queue_position=queue_position,
-        attempt=item.attempt,
-        wish=item.wish,
-        outcome=item.outcome,
-        reason=item.reason,
-        progress=shown,
-        errors=list(item.errors),
-        result=result,
-        facts=None if products is None else products.facts,
-        previews=PreviewsView() if products is None else products.shown(here),
-        started_at=item.started_at,
-        finished_at=item.finished_at,
-        acknowledged_at=item.acknowledged_at,
-    )
-
-
-def result_label(item: Item) -> str:
-    """What a person would call the result: the original's stem with the result's ending."""
-    if item.result is None:
-        return item.original_file_name
-    stem = item.original_file_name.rpartition(".")[0] or item.original_file_name
-    ending = item.result.file_name.rpartition(".")[2]
-    return f"{stem}.{ending}"
 
 
 STATUS_OF: dict[type[errors.DmcError], int] = {

@@ -107,6 +107,7 @@ class ServerSettings(BaseModel):
     trusted_proxies: tuple[str, ...] = Field(default=(), description="addresses or networks of proxies in front of this server")
     broker: Literal["embedded", "separate"] = Field(default="embedded", description="separate: run `dmc broker run` beside the server")
     ledger: Literal["json", "sqlite"] = Field(default="json", description="json: up to 100,000 items, readable; sqlite: a million")
+    on_loss: Literal["continue", "refuse"] = Field(default="continue", description="what is done when something cannot be kept")
     sandbox: Literal["required", "best-effort", "off"] = Field(default="best-effort", description="the locked room of the workers")
     allowed_hosts: tuple[str, ...] = Field(default=(), description="host names by which people reach this server")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")

@@ -158,6 +158,7 @@ def start_pool(settings: ServerSettings, warming: "Launcher | None" = None, entr
         stall_limit_s=settings.limits.stall_s,
         sandbox=settings.sandbox,
         types=with_own_types(settings.conversion_types),
+        defaults={"on_loss": settings.on_loss} if settings.on_loss != "continue" else {},
         warming=warming,
         entry=entry or ENGINE,
     )

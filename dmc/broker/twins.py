@@ -64,7 +64,8 @@ class Twins:
         if self._storage.size_of(twin.item_id, twin.current_file_name) != twin.file_size:
             return False
         result = twin.result
-        return result is None or self._storage.size_of(twin.item_id, f"out/{result.file_name}") == result.file_size
+        files = () if result is None else result.files
+        return all(self._storage.size_of(twin.item_id, f"out/{told.file_name}") == told.file_size for told in files)
 
     def _share(self, twin: Item, item: Item) -> bool:
         if self._storage.share(twin.item_id, twin.current_file_name, item.item_id, item.current_file_name):

@@ -43,9 +43,9 @@ def _of_item(item: Item, storage: Storage, digests: bool) -> Iterator[Finding]:
         yield Finding("misplaced", f"the item is {item.status}, and its folder stands in {place}.", item.item_id)
     if item.status is not Status.FINISHED_WITH_ERRORS:
         yield from _of_file(item, storage, folder, item.current_file_name, item.file_size, item.sha512_checksum if digests else None)
-    if item.result is not None:
-        name = f"out/{item.result.file_name}"
-        yield from _of_file(item, storage, folder, name, item.result.file_size, item.result.sha512_checksum if digests else None)
+    for told in () if item.result is None else item.result.files:
+        name = f"out/{told.file_name}"
+        yield from _of_file(item, storage, folder, name, told.file_size, told.sha512_checksum if digests else None)
 
 
 def _of_file(item: Item, storage: Storage, folder: Path, name: str, size: int, sha512: str | None) -> Iterator[Finding]:

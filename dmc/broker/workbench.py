@@ -18,7 +18,7 @@ from dmc.broker.twins import Twins
 from dmc.clock import Clock, rfc3339
 from dmc.errors import Busy, DiskFull
 from dmc.items import Item, Status
-from dmc.jobs import ErrorNote, Job, Progress, Report
+from dmc.jobs import ErrorNote, Job, MadeFile, Progress, Report
 from dmc.log import Log
 
 _LOG = Log("broker")
@@ -139,11 +139,14 @@ class Workbench:
         facts = report.result
         if report.kind != "converted":
             return report
-        size = None if facts is None else self._storage.size_of(report.item_id, f"out/{facts.file_name}")
-        if facts is not None and Path(facts.file_name).name == facts.file_name and size == facts.file_size:
+        if facts is not None and all(self._is_there(report.item_id, told) for told in facts.files):
             return report
         note = ErrorNote(code="WorkerDied", message="the worker reported a result that is not there.", hint="It is tried again.")
         return report.model_copy(update={"kind": "crashed", "result": None, "errors": (note,)})
+
+    def _is_there(self, item_id: str, told: MadeFile) -> bool:
+        name = told.file_name
+        return Path(name).name == name and self._storage.size_of(item_id, f"out/{name}") == told.file_size
 
     def _ended(self, report: Report) -> Item | None:
         now = rfc3339(self._clock.now())
@@ -205,6 +208,7 @@ def _job(item: Item, folder: Path) -> Job:
         file_size=item.file_size,
         sha512_checksum=item.sha512_checksum,
         previews=True,
+        sidecars=True,  # The server hands them out beside the result, and the client brings them home.
     )
 
 

@@ -5,6 +5,7 @@ A result is fetched under a temporary name in its final folder and published by 
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import count
@@ -14,8 +15,10 @@ from dmc.client.model import ObservedPath
 from dmc.client.records import OutboxRecord, short_id
 from dmc.client.transport import LocalFault, note_beside
 from dmc.files import TEMP_PREFIX, Disk, publish, sha512_of, translate
+from dmc.jobs import MadeFile
 
 NAME_BYTES = 255
+_ODD = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def target_folder(record: OutboxRecord, root: ObservedPath) -> Path:
@@ -105,6 +108,37 @@ def put_in_place(record: OutboxRecord, temp: Path, target: Path, disk: Disk) -> 
     return True
 
 
+def beside(place: Path, name: str) -> Iterator[Path]:
+    """Places for the sidecar `name` (`result.3.mks`) of the result at `place`: `holiday.3.mks`, then `holiday (2).3.mks`; endless."""
+    tail = "." + _ODD.sub("_", name.partition(".")[2] or name)
+    stem = os.path.splitext(place.name)[0]
+    yield place.with_name(_fit(stem, tail))
+    for number in count(2):
+        yield place.with_name(_fit(stem, f" ({number}){tail}"))
+
+
+def bring_sidecars(record: OutboxRecord, place: Path, fetch: Callable[[MadeFile, Path], None], disk: Disk) -> None:
+    """Bring what belongs beside the result, which is at `place` already. Called again after a crash it brings what is missing.
+
+    The result goes first since it wins the name; the record says that it is home only when all of them are.
+    """
+    for number, facts in enumerate(record.result.sidecars if record.result else (), 1):
+        temp = place.with_name(f"{temp_name_of(record.id)}.{number}")
+        for path in beside(place, facts.file_name):
+            if is_file_of(facts, path):
+                break
+            if not os.path.lexists(path):
+                fetch(facts, temp)
+                dress(temp, record, disk)
+                try:
+                    publish(disk, temp, path)
+                except FileExistsError:
+                    continue  # Somebody took the name in this very moment.
+                break
+        _remove(temp, disk)
+        _remove(note_beside(temp), disk)
+
+
 def _remove(path: Path, disk: Disk) -> None:
     if disk.stat(path) is not None:
         disk.unlink(path)
@@ -112,9 +146,14 @@ def _remove(path: Path, disk: Disk) -> None:
 
 def is_result(record: OutboxRecord, path: Path) -> bool:
     """Whether the file at `path` is the result of `record`, byte for byte."""
-    if record.result is None or not path.is_file() or path.is_symlink():
+    return record.result is not None and is_file_of(record.result, path)
+
+
+def is_file_of(facts: MadeFile, path: Path) -> bool:
+    """Whether the file at `path` is what `facts` say, byte for byte."""
+    if not path.is_file() or path.is_symlink():
         return False
-    return path.stat().st_size == record.result.file_size and sha512_of(path) == record.result.sha512_checksum
+    return path.stat().st_size == facts.file_size and sha512_of(path) == facts.sha512_checksum
 
 
 def local(problem: OSError, doing: str) -> LocalFault:

@@ -5,7 +5,7 @@ from datetime import datetime
 from dmc.client.records import OF_SERVER, OutboxRecord, OutboxStatus
 from dmc.clock import rfc3339
 from dmc.items import Status
-from dmc.jobs import ResultFacts
+from dmc.jobs import MadeFile, ResultFacts
 from dmc.protocol import ItemView
 
 CHECKED_AFTER_S = 60.0
@@ -63,7 +63,11 @@ def facts_of(view: ItemView) -> ResultFacts | None:
     shown = view.result
     if shown is None:
         return None
-    return ResultFacts(file_name=shown.file_name, file_size=shown.file_size, sha512_checksum=shown.sha512_checksum)
+    beside = (
+        MadeFile(file_name=told.url.rpartition("/")[2], file_size=told.file_size, sha512_checksum=told.sha512_checksum)
+        for told in shown.sidecars
+    )
+    return ResultFacts(file_name=shown.file_name, file_size=shown.file_size, sha512_checksum=shown.sha512_checksum, sidecars=tuple(beside))
 
 
 def _told(view: ItemView) -> dict[str, object]:

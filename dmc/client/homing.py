@@ -130,7 +130,7 @@ class Homing:
         temp = deliver.temp_path(record, target.parent)
         self._crew.submit(
             self._link.lane("fetch"),
-            partial(_place_job, record, temp, target, self._disk),
+            partial(_place_job, self._link.transport, record, temp, target, self._disk, self._crew.stopping),
             partial(self._placed, record.id, target),
             partial(self._not_done, record.id, "deliver"),
         )
@@ -213,10 +213,12 @@ def _fetch_job(
         place = decode_path(record.result_path)
         if deliver.is_result(record, place):
             deliver.put_in_place(record, deliver.temp_path(record, place.parent), place, disk)
+            _bring_sidecars(transport, record, place, disk, stop)
             return place
         folder = place.parent
     for path in likely:
         if deliver.is_result(record, path):
+            _bring_sidecars(transport, record, path, disk, stop)
             return path
     try:
         deliver.make_folders(folder, disk)
@@ -228,5 +230,14 @@ def _fetch_job(
     return None
 
 
-def _place_job(record: OutboxRecord, temp: Path, target: Path, disk: Disk) -> bool:
-    return deliver.put_in_place(record, temp, target, disk)
+def _place_job(transport: Transport, record: OutboxRecord, temp: Path, target: Path, disk: Disk, stop: Callable[[], bool]) -> bool:
+    """Publish the result, then what belongs beside it; False if somebody else has the result's name."""
+    if not deliver.put_in_place(record, temp, target, disk):
+        return False
+    _bring_sidecars(transport, record, target, disk, stop)
+    return True
+
+
+def _bring_sidecars(transport: Transport, record: OutboxRecord, place: Path, disk: Disk, stop: Callable[[], bool]) -> None:
+    item_id = record.item_id or ""
+    deliver.bring_sidecars(record, place, lambda facts, temp: transport.fetch(item_id, facts, temp, stop, True), disk)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import aiohttp
 
@@ -19,7 +20,7 @@ from dmc.client.http_calls import TRANSFER, Calls, not_ours
 from dmc.client.transport import Interrupted, LocalFault, note_beside
 from dmc.errors import DmcError, ServerUnreachable, VerificationFailed
 from dmc.files import CHUNK, RealDisk, sha512_of, translate, write_durably
-from dmc.jobs import ResultFacts
+from dmc.jobs import MadeFile
 from dmc.protocol import ITEMS
 
 _Made = TypeVar("_Made")
@@ -39,9 +40,9 @@ class Note:
 class HttpDownload:
     """The fetching of one result into `temp`."""
 
-    def __init__(self, calls: Calls, item_id: str, result: ResultFacts, temp: Path, stop: Callable[[], bool]) -> None:
+    def __init__(self, calls: Calls, item_id: str, result: MadeFile, temp: Path, stop: Callable[[], bool], *, beside: bool = False) -> None:
         self._calls = calls
-        self._url = f"{ITEMS}/{item_id}/result"
+        self._url = f"{ITEMS}/{item_id}/" + (f"sidecars/{quote(result.file_name, safe='')}" if beside else "result")
         self._result = result
         self._temp = temp
         self._stop = stop

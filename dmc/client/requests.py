@@ -159,6 +159,7 @@ def download(outbox: Outbox, record: OutboxRecord, transport: Transport, target:
         transport.fetch(item_id, result, temp)
         deliver.dress(temp, done, disk)
         place = _put(done, temp, target, disk, clock, client)
+        deliver.bring_sidecars(done, place, lambda facts, part: transport.fetch(item_id, facts, part, never, True), disk)
     except OSError as problem:
         raise deliver.local(problem, f"writing into {folder}") from None
     transport.acknowledge(item_id, result.sha512_checksum)

@@ -13,7 +13,7 @@ from dmc.files import TEMP_PREFIX
 
 OLD_S = 7 * 24 * 3600.0
 
-_PART = re.compile(re.escape(TEMP_PREFIX) + r"[0-9a-f]{12}(\.json)?")
+_PART = re.compile("(" + re.escape(TEMP_PREFIX) + r"[0-9a-f]{12})(\.\d{1,3})?(\.json)?")
 
 
 def sweep(folders: Iterable[Path], keep: Collection[str], now: float) -> int:
@@ -22,7 +22,8 @@ def sweep(folders: Iterable[Path], keep: Collection[str], now: float) -> int:
     for folder in folders:
         for here, _, names in os.walk(folder):
             for name in names:
-                if _PART.fullmatch(name) and name.removesuffix(".json") not in keep:
+                part = _PART.fullmatch(name)
+                if part is not None and part[1] not in keep:
                     removed += _remove_if_old(os.path.join(here, name), now)
     return removed
 

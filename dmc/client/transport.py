@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dmc.errors import Refused, Unavailable
-from dmc.jobs import ResultFacts
+from dmc.jobs import MadeFile
 from dmc.protocol import CheckAnswer, CheckEntry, Identity, ItemView
 
 
@@ -84,8 +84,9 @@ class Transport(Protocol):
         """Take back an unfinished upload; an unknown one is fine."""
         ...
 
-    def fetch(self, item_id: str, result: ResultFacts, temp: Path, stop: Callable[[], bool] = never) -> None:
-        """Fetch an item's result into `temp`, resuming what is there; complete, checked and synced on return."""
+    def fetch(self, item_id: str, result: MadeFile, temp: Path, stop: Callable[[], bool] = never, beside: bool = False) -> None:
+        """Fetch an item's result, or the file `beside` it of that name, into `temp`, resuming what is there; complete, checked and
+        synced on return."""
         ...
 
     def acknowledge(self, item_id: str, sha512: str) -> None: ...

@@ -16,7 +16,7 @@ from dmc.client.model import ServerAddress
 from dmc.client.transport import Parcel, Transport, never
 from dmc.client.trust import trust_of
 from dmc.errors import NotFound, ServerUnreachable, UnknownItem
-from dmc.jobs import ResultFacts
+from dmc.jobs import MadeFile
 from dmc.protocol import (
     CHECK,
     ITEMS,
@@ -104,8 +104,8 @@ class HttpTransport(Transport):
         page = _parsed(ItemPage, self._run(self._calls.call("GET", f"{ITEMS}?{query}")).json())
         return {item.item_id: item for item in page.items}
 
-    def fetch(self, item_id: str, result: ResultFacts, temp: Path, stop: Callable[[], bool] = never) -> None:
-        self._run(HttpDownload(self._calls, item_id, result, temp, stop).run())
+    def fetch(self, item_id: str, result: MadeFile, temp: Path, stop: Callable[[], bool] = never, beside: bool = False) -> None:
+        self._run(HttpDownload(self._calls, item_id, result, temp, stop, beside=beside).run())
 
     def acknowledge(self, item_id: str, sha512: str) -> None:
         self._post(item_id, "acknowledge", {"sha512": sha512})

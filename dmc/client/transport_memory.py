@@ -5,7 +5,7 @@ faults to have. Several transports may lead to one server.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from dmc.client.transport import Interrupted, Parcel, SourceChanged, Transport, 
 from dmc.errors import DmcError, ServerUnreachable, UnknownItem, VerificationFailed, WholeFileMismatch, WrongStatus
 from dmc.files import sha512_of
 from dmc.items import ItemIds, Outcome, Status
-from dmc.jobs import ErrorNote, ResultFacts
-from dmc.protocol import ITEMS, PROTOCOL, SERVICE, UPLOADS, CheckAnswer, CheckEntry, Identity, ItemView, ResultView
+from dmc.jobs import ErrorNote, MadeFile
+from dmc.protocol import ITEMS, PROTOCOL, SERVICE, UPLOADS, CheckAnswer, CheckEntry, Identity, ItemView, ResultView, SidecarView
 
 _CREATED = "2026-01-01T00:00:00.000000Z"
 
@@ -56,6 +56,7 @@ class MemoryServer:
         self.items: dict[str, ItemView] = {}
         self.originals: dict[str, bytes] = {}
         self.results: dict[str, bytes] = {}
+        self.sidecars: dict[tuple[str, str], bytes] = {}
         self.acknowledged: list[tuple[str, str]] = []
         self.keys: dict[str, str] = {}
         self._ids = ItemIds()
@@ -65,15 +66,17 @@ class MemoryServer:
     def start(self, item_id: str) -> None:
         self._change(item_id, status=Status.IN_PROGRESS)
 
-    def finish(self, item_id: str, result: bytes, file_name: str = "result.mkv") -> None:
-        """The item is converted to `result`."""
+    def finish(self, item_id: str, result: bytes, file_name: str = "result.mkv", beside: Mapping[str, bytes] | None = None) -> None:
+        """The item is converted to `result`, with files `beside` it."""
         self.results[item_id] = result
+        self.sidecars |= {(item_id, name): data for name, data in (beside or {}).items()}
         shown = ResultView(
             file_name=file_name,
             file_size=len(result),
             sha512_checksum=hashlib.sha512(result).hexdigest(),
             url=f"{ITEMS}/{item_id}/result",
             receipt_url=f"{ITEMS}/{item_id}/receipt",
+            sidecars=[_sidecar(item_id, name, data) for name, data in (beside or {}).items()],
         )
         self._change(item_id, status=Status.FINISHED_SUCCESSFUL, outcome=Outcome.CONVERTED, result=shown)
 
@@ -222,10 +225,10 @@ class MemoryTransport(Transport):
         self._server.meet()
         return {item_id: self._server.items[item_id] for item_id in item_ids if item_id in self._server.items}
 
-    def fetch(self, item_id: str, result: ResultFacts, temp: Path, stop: Callable[[], bool] = never) -> None:
+    def fetch(self, item_id: str, result: MadeFile, temp: Path, stop: Callable[[], bool] = never, beside: bool = False) -> None:
         self._server.meet()
         self._item(item_id)
-        data = self._server.results.get(item_id)
+        data = self._server.sidecars.get((item_id, result.file_name)) if beside else self._server.results.get(item_id)
         if data is None:
             raise WrongStatus("there is no result.")
         with temp.open("ab") as file:
@@ -274,3 +277,8 @@ class MemoryTransport(Transport):
         if item_id not in self._server.items:
             raise UnknownItem(f"there is no item {item_id}.")
         return self._server.items[item_id]
+
+
+def _sidecar(item_id: str, name: str, data: bytes) -> SidecarView:
+    digest = hashlib.sha512(data).hexdigest()
+    return SidecarView(file_name=name, file_size=len(data), sha512_checksum=digest, url=f"{ITEMS}/{item_id}/sidecars/{name}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dmc.convert.wire import LINE_LIMIT, Rubbish, Walls, decode
-from dmc.jobs import ErrorNote, Job, Progress, Report
+from dmc.jobs import ErrorNote, Job, MadeFile, Progress, Report
 
 PROGRESS_EVERY_S = 0.25
 """At most four progress values per second and job."""
@@ -97,7 +97,15 @@ def doubt(job: Job, report: Report) -> str | None:
         return None if report.result is None else f"it names a result, yet says {report.kind}"
     if report.result is None:
         return "it names no result"
-    name = report.result.file_name
+    names = [told.file_name for told in report.result.files]
+    if len(set(names)) != len(names):
+        return "it names a file twice"
+    return next((why for told in report.result.files if (why := _strange_file(job, told)) is not None), None)
+
+
+def _strange_file(job: Job, told: MadeFile) -> str | None:
+    """What is wrong with one file of a result."""
+    name = told.file_name
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         return "the name of its result is no file name"
     try:
@@ -106,8 +114,8 @@ def doubt(job: Job, report: Report) -> str | None:
         return "its result is not there"
     if not stat.S_ISREG(found.st_mode):
         return "its result is no file"
-    if found.st_size != report.result.file_size:
-        return f"its result has {found.st_size} bytes, not {report.result.file_size}"
+    if found.st_size != told.file_size:
+        return f"its result has {found.st_size} bytes, not {told.file_size}"
     return None
 
 

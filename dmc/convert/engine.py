@@ -27,7 +27,7 @@ from dmc.convert.transcode import transcode
 from dmc.convert.verify import verify
 from dmc.errors import Cancelled, DmcError, LossRefused, Unavailable, Unsupported
 from dmc.files import RealDisk, remove_tree, translate
-from dmc.jobs import ErrorNote, Job, Report, ResultFacts
+from dmc.jobs import ErrorNote, Job, MadeFile, Report, ResultFacts
 
 Stop = Callable[[], bool]
 _RESULT = "result"
@@ -176,6 +176,8 @@ class _Work:
     # --- Ends ------------------------------------------------------------------------------------------------------
 
     def _converted(self, result: ResultFacts, receipt: Receipt) -> Report:
+        beside = tuple(MadeFile(file_name=s.file_name, file_size=s.file_size, sha512_checksum=s.sha512) for s in receipt.sidecars)
+        result = result.model_copy(update={"sidecars": beside})
         return Report.model_validate({**self._common("converted"), "result": result, "reason": receipt.reason})
 
     def _kept_original(self, receipt: Receipt, size: int, facts: MediaFacts) -> Report:

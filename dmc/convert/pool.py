@@ -8,6 +8,8 @@ Never blocks but in `wait` and `close`, never reads media, never trusts a worker
 import select
 import socket
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from dmc.clock import Clock, rfc3339
 from dmc.conversions import CONVERSION_TYPES, ConversionType, built_in
@@ -35,6 +37,7 @@ class WorkerPool:
     `stall_limit_s`: a worker silent for longer is killed (default: the limits'). `run_as` is the (uid, gid) that workers change to when
     started as root. `method` is how they begin; by default what fits the system. `entry` names the engine, for tests;
     `warming` is its launcher, if that was begun already. Workers know built-in types: own ones of `types` are translated here.
+    `defaults`: options that count where neither job nor type says otherwise.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class WorkerPool:
         entry: str = ENGINE,
         warming: Launcher | None = None,
         types: Mapping[str, ConversionType] = CONVERSION_TYPES,
+        defaults: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._slots = slots
         self._limits = limits
@@ -59,6 +63,7 @@ class WorkerPool:
         self._run_as = run_as
         self._entry = entry
         self._types = types
+        self._defaults = defaults
         self._launcher: Launcher = warming or launcher(entry, method)
         self._runs: dict[int, Run] = {}
         self._last_number = 0
@@ -92,7 +97,7 @@ class WorkerPool:
         if self.free_slots() == 0:
             raise Busy("every worker is busy.")
         kind, options = built_in(job.conversion_type, job.options, self._types)
-        job = job.model_copy(update={"conversion_type": kind, "options": options})
+        job = job.model_copy(update={"conversion_type": kind, "options": {**self._defaults, **options}})
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._last_number += 1

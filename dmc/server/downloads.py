@@ -23,7 +23,7 @@ from dmc.files import safe_name
 from dmc.items import Item
 from dmc.log import Log
 from dmc.products import Preview
-from dmc.protocol import ITEMS, result_label
+from dmc.protocol import ITEMS
 from dmc.server.calls import Call, add, bytes_call
 from dmc.server.items import find_item
 from dmc.server.offload import Offload
@@ -31,6 +31,7 @@ from dmc.server.ranges import Answer, Span, decide
 from dmc.server.representation import IMMUTABLE, Representation, headers_of
 from dmc.server.shelf import Shelf
 from dmc.server.tus_headers import digest_field
+from dmc.server.views import result_label, sidecar_label
 
 SLICE = 4 * 1024 * 1024
 SLICE_S = 300.0
@@ -68,6 +69,7 @@ class Downloads:
     def add_routes(self, app: web.Application) -> None:
         item = ITEMS + "/{item_id}"
         add(app, "GET", item + "/result", self._result, bytes_call("The result's bytes"))
+        add(app, "GET", item + "/sidecars/{name}", self._sidecar, bytes_call("A file beside the result"))
         add(app, "GET", item + "/original", self._original, bytes_call("The original's bytes"))
         for name, words in _PREVIEWS.items():
             add(app, "GET", f"{item}/{name}", self._previewing(name), bytes_call(words))
@@ -85,6 +87,17 @@ class Downloads:
         label = safe_name(result_label(item))
         return await self._send(
             request, Representation(facts.file_size, facts.sha512_checksum, made, label, self._opener(item, "out", facts.file_name))
+        )
+
+    async def _sidecar(self, request: web.Request) -> web.StreamResponse:
+        item = await self._offload.quick(find_item, self._ledger, request)
+        name = request.match_info["name"]
+        told = next((one for one in item.result.sidecars if one.file_name == name), None) if item.result else None
+        if told is None:
+            raise NotFound("there is no such file beside the result.", "The item's result lists them under sidecars.")
+        made, label = _moment(item.finished_at or item.created_at), safe_name(sidecar_label(item, told))
+        return await self._send(
+            request, Representation(told.file_size, told.sha512_checksum, made, label, self._opener(item, "out", told.file_name))
         )
 
     async def _original(self, request: web.Request) -> web.StreamResponse:

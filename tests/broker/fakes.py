@@ -16,7 +16,7 @@ from dmc.clock import ManualClock
 from dmc.conversions import MediaType
 from dmc.errors import Busy
 from dmc.items import Item, ItemIds, Status
-from dmc.jobs import ErrorNote, Job, Progress, Report, ResultFacts
+from dmc.jobs import ErrorNote, Job, MadeFile, Progress, Report, ResultFacts
 
 CONTENT = b"the bytes of an original"
 RESULT = b"the bytes of a result"
@@ -89,13 +89,13 @@ class Workers:
         job = self.jobs.pop(item_id)
         self.said.append(Report.model_validate({"item_id": item_id, "attempt": job.attempt, "kind": kind} | fields))
 
-    def convert(self, item_id: str, result: bytes = RESULT) -> None:
-        """Let a job succeed with a result in out/."""
+    def convert(self, item_id: str, result: bytes = RESULT, beside: tuple[MadeFile, ...] = ()) -> None:
+        """Let a job succeed with a result in out/; `beside` is only said to be there."""
         folder = Path(self.jobs[item_id].out_dir)
         self.disk.write(folder / "result.mkv", result)
         self.disk.sync_file(folder / "result.mkv")
         self.disk.sync_folder(folder)
-        facts = ResultFacts(file_name="result.mkv", file_size=len(result), sha512_checksum="cd" * 64)
+        facts = ResultFacts(file_name="result.mkv", file_size=len(result), sha512_checksum="cd" * 64, sidecars=beside)
         self.end(item_id, "converted", media_type=MediaType.VIDEO, result=facts)
 
 

@@ -14,7 +14,7 @@ from dmc.broker.wishes import acknowledge, prioritise, wish
 from dmc.clock import ManualClock
 from dmc.errors import DiskFull, Locked
 from dmc.items import Outcome, Status, Wish
-from dmc.jobs import ErrorNote
+from dmc.jobs import ErrorNote, MadeFile
 from dmc.quiet_hours import QuietHours, parse_window
 from tests.broker.fakes import RESULT, House, Workers
 
@@ -477,3 +477,24 @@ def test_an_acknowledgement_must_name_the_right_bytes(house):
     with pytest.raises(Exception, match="not the SHA-512"):
         acknowledge(house.ledger, house.clock, item.item_id, "ef" * 64)
     assert acknowledge(house.ledger, house.clock, item.item_id, item.sha512_checksum).acknowledged_at is not None
+
+
+def test_a_result_without_a_sidecar_that_was_reported_is_not_believed(house):
+    item = house.add()
+    house.settle()
+    assert house.workers.jobs[item.item_id].sidecars
+    house.workers.convert(item.item_id, beside=(MadeFile(file_name="result.3.mks", file_size=9, sha512_checksum="ef" * 64),))
+    house.settle()
+    assert house.ledger.get(item.item_id).errors[-1].code == "WorkerDied"
+
+
+def test_sidecars_are_in_the_record_and_in_outcome_json(house):
+    item = house.add()
+    house.settle()
+    told = MadeFile(file_name="result.3.mks", file_size=9, sha512_checksum="ef" * 64)
+    house.disk.write(Path(house.workers.jobs[item.item_id].out_dir) / "result.3.mks", b"subtitles")
+    house.workers.convert(item.item_id, beside=(told,))
+    house.settle()
+    assert house.ledger.get(item.item_id).result.sidecars == (told,)
+    found = outcomes.read_outcome(house.storage.read_outcome(item.item_id))
+    assert found.result.sidecars == (told,)

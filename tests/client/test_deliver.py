@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from dmc.client import deliver
-from dmc.client.model import ObservedPath
+from dmc.client.model import ObservedPath, Timing
 from dmc.client.records import OutboxRecord, OutboxStatus, encode_path
 from dmc.client.sweep import OLD_S, sweep
 from dmc.client.transport import note_beside
 from dmc.files import RealDisk
 from dmc.jobs import ResultFacts
+from tests.client.world import World
 
 WHEN = datetime(2026, 11, 21, 8, 9, 10, tzinfo=UTC)
 RESULT = b"the result"
@@ -139,3 +140,37 @@ def test_only_old_parts_of_ours_that_nobody_remembers_are_swept(tmp_path: Path) 
     assert sweep([tmp_path, tmp_path / "nowhere"], {".dmc-0123456789ad"}, now + OLD_S + 60) == 3
     left = sorted(path.name for path in tmp_path.rglob("*") if not path.is_dir())
     assert left == [".dmc-0123456789ad", ".dmc-0123456789ae", ".dmc-other", "clip.mkv"]
+
+
+def test_sidecars_get_the_stem_of_the_result_and_replace_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path, timing=Timing(settle_s=0.5))
+    world.beside = {"result.3.mks": b"subtitles", "result.4.ttf": b"a font"}
+    home = world.folder / "converted"
+    home.mkdir()
+    (home / "clip.3.mks").write_bytes(b"mine")
+    (home / "clip.4.ttf").write_bytes(b"a font")
+    world.drop("clip.mp4", b"original")
+    world.run(300, until=world.all_done)
+    assert {path.name: path.read_bytes() for path in home.iterdir() if path.suffix != ".mkv"} == {
+        "clip.3.mks": b"mine",
+        "clip (2).3.mks": b"subtitles",
+        "clip.4.ttf": b"a font",
+    }
+    assert (home / "clip (2).3.mks").stat().st_mtime_ns == (home / "clip.mkv").stat().st_mtime_ns
+
+
+def test_a_sidecar_of_a_strange_name_stays_in_the_folder(tmp_path: Path) -> None:
+    place = next(deliver.beside(tmp_path / "clip.mkv", "result.../../etc/passwd"))
+    assert place.parent == tmp_path and place.name.startswith("clip.")
+
+
+def test_a_sidecar_that_is_not_what_was_announced_never_comes_home(tmp_path: Path) -> None:
+    world = World(tmp_path, timing=Timing(settle_s=0.5))
+    world.beside = {"result.3.mks": b"subtitles"}
+    world.drop("clip.mp4", b"original")
+    world.run(60, until=lambda: bool(world.server.results))
+    for key in world.server.sidecars:
+        world.server.sidecars[key] = b"something"
+    world.run(120)
+    assert world.statuses() == ["finished_successful"], "not acknowledged: the server keeps it"
+    assert [path.name for path in (world.folder / "converted").iterdir() if not path.name.startswith(".")] == ["clip.mkv"]

@@ -25,9 +25,12 @@ def live(world: World, fuse: Fuse) -> None:
         pass
 
 
-def whole_life(home: Path, at: int | None, *, after: bool, originals: Originals = "keep") -> tuple[World, Fuse]:
+def whole_life(
+    home: Path, at: int | None, *, after: bool, originals: Originals = "keep", beside: dict[str, bytes] | None = None
+) -> tuple[World, Fuse]:
     home.mkdir()
     world = World(home, timing=Timing(settle_s=0.5), observed=[ObservedPath(home / "drop", originals=originals)])
+    world.beside = beside or {}
     world.drop("clip.mp4", CONTENT)
     fuse = Fuse(at, after=after)
     live(world, fuse)
@@ -37,8 +40,10 @@ def whole_life(home: Path, at: int | None, *, after: bool, originals: Originals 
 def check_end(world: World) -> None:
     assert world.statuses() == ["acknowledged"]
     assert len(world.server.items) == 1
-    results = sorted(path.name for path in (world.folder / "converted").iterdir())
-    assert results == ["clip.mkv"]
+    home = world.folder / "converted"
+    beside = {name.replace("result.", "clip."): data for name, data in world.beside.items()}
+    assert sorted(path.name for path in home.iterdir()) == sorted(["clip.mkv", *beside])
+    assert {name: (home / name).read_bytes() for name in beside} == beside
     assert (world.folder / "converted" / "clip.mkv").read_bytes() == RESULT + CONTENT
     places = [world.folder / "clip.mp4", world.folder / ".originals" / "clip.mp4"]
     here, gone = places if world.observed[0].originals == "keep" else reversed(places)
@@ -70,6 +75,23 @@ def test_C11_C17_killed_at_any_step_the_original_is_in_one_place(tmp_path: Path,
         world, fuse = whole_life(tmp_path / f"cut-{at}", at, after=after, originals="trash")
         assert fuse.burnt, f"step {at} was not reached"
         live(world, Fuse(None, after=False))
+        check_end(world)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("lost", [False, True], ids=["outbox kept", "outbox lost"])
+def test_C11_killed_between_result_and_sidecars_all_come_home_once(tmp_path: Path, after: bool, lost: bool) -> None:
+    beside = {"result.2.ttf": b"a font", "result.3.mks": b"subtitles"}
+    world, whole = whole_life(tmp_path / "whole", None, after=False, beside=beside)
+    check_end(world)
+    for at in range(1, whole.steps + 1):
+        world, fuse = whole_life(tmp_path / f"cut-{at}", at, after=after, beside=beside)
+        assert fuse.burnt, f"step {at} was not reached"
+        if lost:
+            world.stored.clear()
+        live(world, Fuse(None, after=False))
+        for part in (world.folder / "converted").glob(".dmc-*") if lost else ():
+            part.unlink()  # What a fetch left that nobody remembers; it is swept when it is old.
         check_end(world)
 
 

@@ -42,6 +42,7 @@ class World:
         self.timing = timing or Timing()
         self.disk = disk or RealDisk()
         self.stored: dict[str, OutboxRecord] = {}
+        self.beside: dict[str, bytes] = {}
         self.wrap_outbox: Callable[[Outbox], Outbox] = lambda outbox: outbox
         self.wrap_transport: Callable[[Transport], Transport] = lambda transport: transport
         self.sync = self.restart()
@@ -82,7 +83,7 @@ class World:
         """The servers convert whatever waits there."""
         for server in self.servers.values():
             for item in server.waiting():
-                server.finish(item.item_id, RESULT + server.originals[item.item_id])
+                server.finish(item.item_id, RESULT + server.originals[item.item_id], beside=self.beside)
 
     def run(self, seconds: float = 60.0, *, converting: bool = True, until: Callable[[], bool] | None = None, longest: float = 1.0) -> None:
         """Let the client live for `seconds` of its clock, or until something is true; it looks around every `longest` seconds."""

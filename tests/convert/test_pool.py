@@ -240,3 +240,15 @@ def test_a_type_of_the_settings_comes_to_the_worker_as_its_base(tmp_path: Path) 
     with a_pool("tells_its_job", types=types) as pool:
         pool.submit(a_job(tmp_path, conversion_type="tiny", options={"height": 90}))
         assert json.loads(until_report(pool).reason or "") == ["h265", {"crf": 40, "height": 90}]
+
+
+def test_a_default_option_counts_where_neither_type_nor_job_says_otherwise(tmp_path: Path) -> None:
+    types = with_own_types({"careless": {"base": "h265", "on_loss": "continue"}})
+    with a_pool("tells_its_job", types=types, defaults={"on_loss": "refuse"}) as pool:
+        for name, kind, options, expected in (
+            ("one", "h265", {}, "refuse"),
+            ("two", "h265", {"on_loss": "continue"}, "continue"),
+            ("three", "careless", {}, "continue"),
+        ):
+            pool.submit(a_job(tmp_path, name, conversion_type=kind, options=options))
+            assert json.loads(until_report(pool).reason or "")[1]["on_loss"] == expected

@@ -37,6 +37,8 @@ def test_attachments_and_covers_lie_beside_a_webm_under_names_of_ours(dressed: P
     assert all(entry.sha512 == sha512_of(done.out / name) for name, entry in beside.items())
     assert [(s.action, s.outcome) for s in done.receipt.streams[1:]] == [("sidecar", "kept")] * 3
     assert done.receipt.losses == []
+    told = {one.file_name: one.sha512_checksum for one in done.report.result.sidecars}  # type: ignore[union-attr]
+    assert told == {name: entry.sha512 for name, entry in beside.items()}
 
 
 def test_picture_subtitles_lie_beside_an_mp4_with_their_times(media: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from dmc.broker.threads import Thread, ThreadIndex
 from dmc.clock import SystemClock, rfc3339
 from dmc.files import RealDisk, sha512_of
 from dmc.items import Item, ItemIds, Outcome, Status
-from dmc.jobs import Progress, ResultFacts
+from dmc.jobs import MadeFile, Progress, ResultFacts
 from dmc.protocol import OFFSET_TYPE, UPLOADS
 from dmc.server.app import Server
 from dmc.server.identity import load_instance_id
@@ -169,8 +169,8 @@ class House:
         self.ledger.change([Put(new, old.version)])
         return new
 
-    def finish(self, item_id: str, result: bytes, ending: str = "mkv") -> Item:
-        """Play the broker: the item is converted into `result`."""
+    def finish(self, item_id: str, result: bytes, ending: str = "mkv", beside: dict[str, bytes] | None = None) -> Item:
+        """Play the broker: the item is converted into `result`, with files `beside` it."""
         self.begin(item_id)
         folder = self.storage.folder(item_id)
         assert folder is not None
@@ -180,6 +180,10 @@ class House:
         (out / "receipt.json").write_text('{"kept": []}')
         (folder / "log.txt").write_text("converted\n")
         facts = ResultFacts(file_name=f"result.{ending}", file_size=len(result), sha512_checksum=sha512_of(out / f"result.{ending}"))
+        for name, data in (beside or {}).items():
+            (out / name).write_bytes(data)
+        sidecars = [MadeFile(file_name=n, file_size=len(d), sha512_checksum=sha512_of(out / n)) for n, d in (beside or {}).items()]
+        facts = facts.model_copy(update={"sidecars": tuple(sidecars)})
         self.storage.advance(item_id, Place.FINISHED)
         return self.change(
             item_id,

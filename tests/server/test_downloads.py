@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from dmc.protocol import ITEMS
 from dmc.server.representation import disposition
@@ -227,3 +228,27 @@ def test_D1_no_name_breaks_out_of_its_field(name: str) -> None:
     plain = field.split('filename="')[1].split('"')[0]
     assert field.isascii()
     assert not set(plain) & set('"\\%;')
+
+
+async def test_what_lies_beside_a_result_is_listed_and_served_in_ranges(running: House, http: aiohttp.ClientSession) -> None:
+    item_id = await running.upload(http, b"original bytes", filename="holiday.mp4")
+    running.finish(item_id, RESULT, beside={"result.3.mks": b"picture subtitles"})
+    async with http.get(f"{ITEMS}/{item_id}") as reply:
+        (told,) = (await reply.json())["result"]["sidecars"]
+    assert told == {
+        "file_name": "holiday.3.mks",
+        "file_size": 17,
+        "sha512_checksum": hashlib.sha512(b"picture subtitles").hexdigest(),
+        "url": f"{ITEMS}/{item_id}/sidecars/result.3.mks",
+    }
+    async with http.get(told["url"], headers={"Range": "bytes=8-"}) as reply:
+        assert (reply.status, await reply.read()) == (206, b"subtitles")
+        assert "holiday.3.mks" in reply.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("name", ["result.4.mks", "receipt.json", "result.mkv", "..%2Foriginal.mp4"])
+async def test_nothing_else_is_a_sidecar(running: House, http: aiohttp.ClientSession, name: str) -> None:
+    item_id = await running.upload(http, b"original bytes", filename="holiday.mp4")
+    running.finish(item_id, RESULT, beside={"result.3.mks": b"picture subtitles"})
+    async with http.get(URL(f"{running.url}{ITEMS}/{item_id}/sidecars/{name}", encoded=True)) as reply:
+        assert reply.status == 404
