@@ -172,5 +172,5 @@ def test_a_sidecar_that_is_not_what_was_announced_never_comes_home(tmp_path: Pat
     for key in world.server.sidecars:
         world.server.sidecars[key] = b"something"
     world.run(120)
-    assert world.statuses() == ["finished_successful"], "not acknowledged: the server keeps it"
+    assert world.statuses() == ["parked"], "not acknowledged: the server keeps it, and a person is told"
     assert [path.name for path in (world.folder / "converted").iterdir() if not path.name.startswith(".")] == ["clip.mkv"]
