@@ -21,10 +21,10 @@ from dmc.errors import BadSettings, DmcError
 from dmc.files import Disk, write_durably
 from dmc.items import Item, Status
 from dmc.log import Log
-from dmc.protocol import view_of
 from dmc.server.digest import Digest
 from dmc.server.hook import Hook
 from dmc.server.offload import Offload
+from dmc.server.views import view_of
 from dmc.server.webhook import Post, Webhook
 
 FILE_NAME = "notices.json"
