@@ -33,7 +33,7 @@ type that fits its medium, with the settings that everybody gets. Made by `bench
 
 A number is a verified result, in per cent of the original's size; `*` marks one that comes with a note below. `kept`: the result would have
 been larger, so the original stays. `skip`: nothing is to be done, or cannot be done without harm. `refused`: no result, with a reason.
-`slow`: not tried to its end here ({bound:g} s on a small, busy machine). Nothing was lost without being named.
+`slow`: no end within {bound:g} s on a small, busy machine; an empty cell was not reached there. Nothing was lost without being named.
 """
 
 

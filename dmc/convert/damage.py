@@ -14,9 +14,9 @@ from dmc.errors import DamagedMedia
 
 WITH_INDEX = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf", "flac", "wav", "w64", "aiff", "caf"})
 LEAST_SHARE = Fraction(1, 2)
-MISSING_S = 1.0
-MISSING_SHARE = 0.02
-"""A tail counts as missing when it is longer than a second and than 2 % of the whole."""
+MISSING_S = 0.3
+MISSING_SHARE = 0.002
+"""A tail counts as missing when it is longer than this many seconds and than this share of the whole: what rounding and padding explain."""
 
 _HINT = "Copy it again from where it came; what is left of it can be had with another program."
 

@@ -111,7 +111,7 @@ def _damages(made: Made, **facts: object) -> list[str]:
 def test_a_whole_source_is_clean_and_a_short_one_is_not(tmp_path: Path) -> None:
     made = Made(tmp_path, sound=())
     assert _damages(made) == []
-    assert _damages(made, duration_s=1.9) == []
+    assert _damages(made, duration_s=1.2) == []
     assert _damages(made, duration_s=2.0, container="mpegts") == []
     made.done.made[0].span.end = Fraction(2)
     assert "promises 3.5 s" in _damages(made, duration_s=3.5)[0]
