@@ -121,10 +121,15 @@ class Broker:
                 self._clock.wait(stop, IDLE_LOOK_S)
 
     def _wait(self) -> None:
-        """Until somebody changes the ledger, or it is time to look at the workers. An idle moment folds the journal."""
+        """Until a worker says something or somebody changes the ledger. An idle moment folds the journal.
+
+        While something runs, the workers are waited for and the ledger is looked at often: the slots must not stand empty.
+        """
         seen = self._seq or 0
-        if self._bench.reports or (self._bench.running and not self._bench.is_frozen):
+        if self._bench.reports:
             self._ledger.watch(seen, LOOK_EVERY_S)
+        elif self._bench.running and not self._bench.is_frozen:
+            self._bench.wait()
         elif self._ledger.watch(seen, IDLE_LOOK_S) == seen != self._folded_at:
             self._ledger.checkpoint()
             self._folded_at = seen

@@ -1,7 +1,7 @@
 """The executor seam: what does the converting. The broker knows no more of it; convert/ fits it by shape.
 
 Law (each line is a contract test run on every variant):
-1. `poll` never blocks.
+1. `poll` never blocks; `wait` does, until there is something to poll.
 2. Every submit yields exactly one Report, even if the process that does it dies, hangs or writes rubbish.
 3. After `cancel` the job's process is dead and reaped before its Report (kind `cancelled`, or the one that came first) is polled.
 4. After `close` no process of it lives and nothing writes into any out/ any more.
@@ -26,6 +26,10 @@ class Executor(Protocol):
 
     def poll(self) -> Sequence[Progress | Report]:
         """What happened since the last poll."""
+        ...
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when `poll` has something to say, or after `timeout_s`; sooner is no harm."""
         ...
 
     def cancel(self, item_id: str) -> None:

@@ -74,6 +74,10 @@ class Workbench:
                 self.reports.append(one)
         return bool(said)
 
+    def wait(self) -> None:
+        """Until a worker says something, or it is time to look at the ledger."""
+        self._executor.wait(LOOK_EVERY_S)
+
     def claim(self, item_id: str) -> None:
         """Begin to convert an item that is to do: line, folder, job. What a twin has made already is taken over instead."""
         now = rfc3339(self._clock.now())

@@ -62,6 +62,9 @@ class Workers:
         said, self.said = self.said, []
         return said
 
+    def wait(self, timeout_s: float) -> None:
+        """Jobs say nothing by themselves."""
+
     def cancel(self, item_id: str) -> None:
         if item_id in self.jobs:
             self.end(item_id, "cancelled", errors=(ErrorNote(code="cancelled", message="cancelled on request."),))

@@ -187,6 +187,18 @@ def test_each_of_many_jobs_is_reported_once(executor: Opens, tmp_path: Path) -> 
         assert sorted(ended) == sorted(f"item-{index}" for index in range(12))
 
 
+def test_wait_returns_when_something_is_said(executor: Opens, tmp_path: Path) -> None:
+    with executor("copies") as opened:
+        opened.submit(a_job(tmp_path))
+        said: list[Any] = []
+        for _ in range(100):  # It may return sooner, but not for nothing all the time.
+            opened.wait(30.0)
+            said += opened.poll()
+            if any(isinstance(one, Report) for one in said):
+                break
+        assert [one.kind for one in said if isinstance(one, Report)] == ["converted"]
+
+
 def test_poll_never_blocks(processes: Opens, tmp_path: Path) -> None:
     with processes("sleeps_for_ever") as runs:
         runs.submit(a_job(tmp_path))

@@ -64,6 +64,8 @@ class Copier:
     def poll(self):
         reports, self.reports = self.reports, []
         return reports
+    def wait(self, timeout_s):
+        pass
     def cancel(self, item_id):
         pass
     def freeze(self):
