@@ -4,7 +4,8 @@
     .venv/bin/python bench/convert.py [--runs 7] [--seconds 30] [CLIP]
 
 Prints the median of alternating runs, start-up included, as ratios dmc / ffmpeg in wall and CPU time, and the share that
-dmc spends on verifying, which ffmpeg does not do. dmc's workers are nice, so ffmpeg is made so too: else a busy machine would
+dmc spends on verifying, which ffmpeg does not do. Memory is the highest of all
+processes together, looked at during the run. dmc's workers are nice, so ffmpeg is made so too: else a busy machine would
 decide. CLIP defaults to the 720p recording of the shared media, else the sample.
 """
 
@@ -16,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,24 +36,58 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds of one run: on the clock, on the processors, and, for dmc, spent on verification."""
+    """Seconds of one run: on the clock, on the processors, and, for dmc, spent on verification; MB of all its processes at their peak."""
 
     wall: float
     cpu: float
     verify: float = 0.0
+    memory: float = 0.0
+
+
+class Memory:
+    """The most that a process and its descendants hold at once, looked at twenty times a second; what they share is counted once (PSS)."""
+
+    def __init__(self, pid: int) -> None:
+        self.peak = 0.0
+        self._pid = pid
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "Memory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.05):
+            self.peak = max(self.peak, _held(self._pid))
+
+
+def _held(pid: int) -> float:
+    """MB of a process and its descendants; 0 where it has gone meanwhile."""
+    try:
+        words = Path(f"/proc/{pid}/smaps_rollup").read_text().split("Pss:")[1].split()
+        children = [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+    except (OSError, IndexError):
+        return 0.0
+    return int(words[0]) / 1024 + sum(_held(child) for child in children)
 
 
 def measure(command: list[str]) -> Run:
     """Run a command to its end; its children's processor time counts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as done, Memory(done.pid) as memory:
+        stdout, stderr = done.communicate()
     wall = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    verify = json.loads(done.stdout.splitlines()[-1])["receipt"]["verification"]["took_s"] if "--json" in command else 0.0
-    return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, verify)
+        sys.exit(f"{' '.join(command)}\nended with {done.returncode}:\n{stdout}{stderr}")
+    verify = json.loads(stdout.splitlines()[-1])["receipt"]["verification"]["took_s"] if "--json" in command else 0.0
+    return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, verify, memory.peak)
 
 
 def make_clip(ffmpeg: str, source: Path, seconds: float, folder: Path) -> Path:
@@ -103,6 +139,7 @@ def main() -> None:
             for name, runs in (("dmc", ours), ("ffmpeg", theirs)):
                 walls = [r.wall for r in runs]
                 row[f"{name}_wall"] = f"{statistics.median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f})"
+                row[f"{name}_memory_mb"] = f"{max(r.memory for r in runs):.0f}"
                 row[f"{name}_cpu"] = f"{statistics.median(r.cpu for r in runs):.2f}"
             pairs = list(zip(ours, theirs, strict=True))
             row["verify"] = f"{statistics.median(r.verify for r in ours):.2f}"

@@ -69,7 +69,10 @@ class _ForkServer:
 
     def _request(self) -> bool:
         """Serve one request; False when there will be no more."""
-        packet, fds, _, _ = socket.recv_fds(self._control, PACKET, 1)
+        try:
+            packet, fds, _, _ = socket.recv_fds(self._control, PACKET, 1)
+        except ConnectionResetError:
+            return False  # Its owner went without reading our last answer.
         if not packet:
             return False
         asked = json.loads(packet)
