@@ -157,6 +157,7 @@ def start_pool(settings: ServerSettings, warming: "Launcher | None" = None, entr
         SystemClock(),
         stall_limit_s=settings.limits.stall_s,
         sandbox=settings.sandbox,
+        run_as=worker_ids(settings),
         types=with_own_types(settings.conversion_types),
         defaults={"on_loss": settings.on_loss} if settings.on_loss != "continue" else {},
         warming=warming,
@@ -164,6 +165,35 @@ def start_pool(settings: ServerSettings, warming: "Launcher | None" = None, entr
     )
     pool.start()
     return pool
+
+
+def worker_ids(settings: ServerSettings) -> tuple[int, int] | None:
+    """The (uid, gid) that workers of root become, with the data folder made passable for them; None if they stay who they are.
+
+    Raises BadSettings for a user that is not there, is root, or cannot come to the data folder.
+    """
+    if not settings.worker_user or os.geteuid() != 0:
+        return None
+    import pwd
+
+    from dmc.broker.storage import Place
+
+    try:
+        user = pwd.getpwnam(settings.worker_user)
+    except KeyError:
+        raise BadSettings(f"there is no user {settings.worker_user!r} for workers.", "Name one that exists, e.g. nobody.") from None
+    if user.pw_uid == 0:
+        raise BadSettings("worker_user must not be root.", "Name a user without rights, e.g. nobody.")
+    open_storage(settings)
+    data = settings.data_folder.resolve()
+    for folder in (data, *(data / place for place in Place)):
+        folder.chmod(folder.stat().st_mode & 0o777 | 0o011)
+    for folder in data.parents:
+        if not folder.stat().st_mode & 0o001:
+            raise BadSettings(
+                f"workers of {settings.worker_user!r} cannot pass {folder}.", "Move the data folder, or run: chmod o+x on it."
+            )
+    return user.pw_uid, user.pw_gid
 
 
 def build_broker(settings: ServerSettings, parts: Parts, pool: "WorkerPool") -> "Broker":

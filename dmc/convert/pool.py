@@ -15,6 +15,7 @@ from dmc.clock import Clock, rfc3339
 from dmc.conversions import CONVERSION_TYPES, ConversionType, built_in
 from dmc.convert import sandbox
 from dmc.convert.conversation import Conversation, death_of, doubt, report_of
+from dmc.convert.handover import take_back
 from dmc.convert.launch import ENGINE, Born, Died, FreshProcess, Launcher, Method, launcher
 from dmc.convert.limits import Limits, share_of_cores
 from dmc.convert.runs import Run, WorkerInfo
@@ -282,6 +283,8 @@ class WorkerPool:
         self._walls = run.talk.walls or self._walls
         job, report = run.talk.job, run.verdict or run.talk.report
         code = run.died.code if run.died is not None else None
+        if self._run_as is not None:
+            take_back(job)
         if report is None:
             report = death_of(job, code)
         elif run.verdict is None:

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from dmc.convert import sandbox
 from dmc.convert.conversation import PROGRESS_EVERY_S
+from dmc.convert.handover import lend
 from dmc.convert.limits import Limits
 from dmc.convert.progress import OnProgress
 from dmc.convert.sidedata import libav_speaks
@@ -211,8 +212,8 @@ def _be_quiet() -> None:
 
 
 def _drop_rights(job: Job, uid: int, gid: int) -> None:
-    """Become another user; the room's folder goes along. The folders above it must let that user pass."""
-    os.chown(job.out_dir, uid, gid)
+    """Become another user; what the job needs goes along. The folders above the item's must let that user pass."""
+    lend(job, uid, gid)
     os.setgroups([])
     os.setgid(gid)  # as root these two set the real, the effective and the saved id
     os.setuid(uid)

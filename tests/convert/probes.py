@@ -292,3 +292,11 @@ def _is_open(fd: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def works_in_its_room(job: Job, limits: Limits, tell: OnProgress) -> Report:
+    """What a worker under another user must be able to do with the files that it was lent; then whether it sees its neighbours."""
+    reads_its_original(job)
+    writes_and_reads_in_out(job)
+    (Path(job.out_dir) / "left.bin").write_bytes(b"left")
+    return Report(item_id=job.item_id, attempt=job.attempt, kind="skipped", reason=_try(lists_the_neighbourhood, job))

@@ -2,17 +2,20 @@
 
 import json
 import os
+import pwd
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from dmc.assemble.server import worker_ids
 from dmc.clock import SystemClock
 from dmc.convert import landlock, sandbox, seccomp
 from dmc.convert.limits import Limits
 from dmc.convert.pool import WorkerPool
 from dmc.errors import BadSettings
+from dmc.server_settings import ServerSettings
 from tests.convert import probes
 from tests.convert.rooms import a_job, a_pool, until_report
 
@@ -73,9 +76,40 @@ def test_a_worker_of_root_becomes_the_configured_user() -> None:
         job = a_job(Path(folder))
         with a_pool("tells_its_state", module="tests.convert.probes", run_as=(65534, 65534)) as pool:
             pool.submit(job)
-            found = json.loads(until_report(pool).reason or "")
+            report = until_report(pool)
+            assert report.kind == "skipped", report
+            found = json.loads(report.reason or "")
             assert (found["uid"], found["groups"]) == (65534, [])
             assert "user 65534" in pool.walls().active
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_files_are_lent_to_the_workers_user_and_taken_back() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)
+        data = Path(folder) / "data"
+        settings = ServerSettings(data_folder=data, worker_user="nobody")
+        ids = worker_ids(settings)
+        nobody = pwd.getpwnam("nobody")
+        assert ids == (nobody.pw_uid, nobody.pw_gid)
+        assert data.stat().st_mode & 0o777 == 0o711
+        job = a_job(data / "in_progress")
+        item = Path(job.out_dir).parent
+        os.chmod(item, 0o700)
+        os.chmod(job.original, 0o600)
+        with a_pool("works_in_its_room", module="tests.convert.probes", run_as=ids) as pool:
+            pool.submit(job)
+            report = until_report(pool)
+        assert report.kind == "skipped", report
+        assert report.reason != "done"
+        assert {path.stat().st_uid for path in (Path(job.out_dir), *Path(job.out_dir).iterdir())} == {0}
+
+
+def test_a_workers_user_that_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for name, words in (("nobody-of-that-name", "no user"), ("root", "must not be root")):
+        with pytest.raises(BadSettings, match=words):
+            worker_ids(ServerSettings(data_folder=tmp_path / "data", worker_user=name))
 
 
 def test_what_is_active_is_told_by_the_worker_itself(tmp_path: Path) -> None:
