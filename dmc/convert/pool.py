@@ -287,10 +287,8 @@ class WorkerPool:
             take_back(job)
         if report is None:
             report = death_of(job, code)
-        elif run.verdict is None:
-            why = doubt(job, report)
-            if why is not None:
-                report = report_of(job, "crashed", "BadReport", f"the worker's report cannot be believed: {why}.")
+        elif run.verdict is None and (why := doubt(job, report)) is not None:
+            report = report_of(job, "crashed", "BadReport", f"the worker's report cannot be believed: {why}.")
         self._log.info("job_ended", item=job.item_id, attempt=job.attempt, kind=report.kind, exit_code=code)
         return report
 
