@@ -22,6 +22,8 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 Expect = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 """How `Expect: 100-continue` is met."""
 
+_EVERYWHERE = (403, 429, 500, 503)
+
 BYTES = "application/octet-stream"
 
 
@@ -53,6 +55,11 @@ class Call:
     headers: tuple[Parameter, ...] = ()
     also: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
     refuses: tuple[int, ...] = ()
+
+    @property
+    def codes(self) -> frozenset[int]:
+        """Every status that this call may be answered with."""
+        return frozenset((self.status, *self.also, *self.refuses, *_EVERYWHERE, *(() if self.scope is ANYBODY else (401,))))
 
 
 def bytes_call(summary: str) -> Call:

@@ -50,7 +50,6 @@ MEANINGS = {
     507: "No room on the disk",
 }
 
-_EVERYWHERE = (403, 429, 500, 503)
 _MODEL = "#/components/schemas/{model}"
 
 
@@ -123,8 +122,7 @@ def _operation(method: str, path: str, call: Call) -> dict[str, Any]:
 def _responses(method: str, call: Call) -> dict[str, Any]:
     good: dict[int, Any] = {call.status: call.reply, **call.also}
     told = {str(code): _response(code, None if method == "HEAD" else reply) for code, reply in sorted(good.items())}
-    codes = {*_EVERYWHERE, *call.refuses, *(() if call.scope is None else (401,))}
-    for code in sorted(codes - good.keys()):
+    for code in sorted(call.codes - good.keys()):
         told[str(code)] = _response(code, None if method == "HEAD" else ErrorBody)
     return told
 

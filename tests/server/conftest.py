@@ -8,6 +8,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from pydantic import ValidationError
 
 from dmc.broker.admission import Admissions
 from dmc.broker.control import Control, Mode
@@ -20,9 +22,11 @@ from dmc.clock import SystemClock, rfc3339
 from dmc.files import RealDisk, sha512_of
 from dmc.items import Item, ItemIds, Outcome, Status
 from dmc.jobs import MadeFile, Progress, ResultFacts
-from dmc.protocol import OFFSET_TYPE, UPLOADS
+from dmc.protocol import OFFSET_TYPE, UPLOADS, ErrorBody
 from dmc.server.app import Server
+from dmc.server.calls import call_of
 from dmc.server.identity import load_instance_id
+from dmc.server.middleware import CLIENT_LEFT
 from dmc.server.notices import Notified
 from dmc.server.policy import ServerLimits
 from dmc.server.tls import Tls
@@ -60,13 +64,15 @@ class House:
         self.secret = self.tokens.create("laptop")
         self.tls: Tls | None = None
         self.notified = Notified()
+        self.undeclared: list[str] = []
+        """Answers of the server that the API's description does not know; none, at the end of each test."""
         self.instance = load_instance_id(data, self.disk)
         self.server: Server | None = None
         self.address = ("127.0.0.1", 0)
         self._sessions: list[aiohttp.ClientSession] = []
 
     def make(self, limits: ServerLimits = LIMITS) -> Server:
-        return Server(
+        server = Server(
             data=self.data,
             ledger=self.ledger,
             storage=self.storage,
@@ -81,6 +87,29 @@ class House:
             tls=self.tls,
             notified=self.notified,
         )
+        plain = server.make_app
+
+        def watched() -> web.Application:
+            app = plain()
+            app.on_response_prepare.append(self._look_at)
+            return app
+
+        server.make_app = watched  # type: ignore[method-assign]
+        return server
+
+    async def _look_at(self, request: web.Request, reply: web.StreamResponse) -> None:
+        """Note every answer that its call does not declare, by status or by shape."""
+        call = call_of(request)
+        if call is None or reply.status == CLIENT_LEFT:
+            return
+        shape = {call.status: call.reply, **call.also}.get(reply.status, ErrorBody if reply.status >= 400 else None)
+        if reply.status not in call.codes:
+            self.undeclared.append(f"{request.method} {request.path}: {reply.status}")
+        elif isinstance(shape, type) and isinstance(reply, web.Response) and request.method != "HEAD":
+            try:
+                shape.model_validate_json(reply.body if isinstance(reply.body, bytes) else b"")
+            except ValidationError as problem:
+                self.undeclared.append(f"{request.method} {request.path}: {problem}")
 
     async def start(self, limits: ServerLimits = LIMITS, **changed: Any) -> "House":
         self.server = self.make(replace(limits, **changed))
@@ -202,6 +231,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield made
     finally:
         await made.stop()
+    assert made.undeclared == []
 
 
 @pytest.fixture

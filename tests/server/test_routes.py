@@ -4,13 +4,14 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
-from dmc.pairing import PAIR
-from dmc.protocol import SERVER, UPLOADS
+from dmc.pairing import PAIR, PairRequest
+from dmc.protocol import ITEMS, SERVER, UPLOADS
 from dmc.server.calls import CALLS, Call, add
 from dmc.server.openapi import DOCS, OPENAPI, describe
 from dmc.server.sessions import SESSION
@@ -135,6 +136,21 @@ async def test_the_document_is_served_with_its_page_and_names_only_shapes_it_has
     assert not re.findall(r'(?:href|src)="(?:https?:)?//', page)
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+async def test_an_answer_that_its_call_does_not_declare_is_noticed(running: House, http: aiohttp.ClientSession) -> None:
+    assert running.server is not None
+    assert running.server._runner is not None
+    calls, name = running.server._runner.app[CALLS], ("GET", f"{ITEMS}/{{item_id}}")
+    calls[name] = replace(calls[name], refuses=())
+    async with http.get(f"{ITEMS}/{NO_ITEM}") as reply:
+        assert reply.status == 404
+    calls["GET", SERVER] = replace(calls["GET", SERVER], reply=PairRequest)
+    async with http.get(SERVER) as reply:
+        assert reply.status == 200
+    assert running.undeclared[0] == f"GET {ITEMS}/{NO_ITEM}: 404"
+    assert running.undeclared[1].startswith(f"GET {SERVER}: ")
+    running.undeclared.clear()
 
 
 async def test_a_write_cannot_be_declared_with_the_scope_of_reading(running: House) -> None:
