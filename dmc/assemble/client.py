@@ -90,6 +90,7 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
     """The client with its watcher, ready to run."""
     from dmc.client.crew import ThreadCrew
     from dmc.client.model import ObservedPath, Timing
+    from dmc.client.ownership import ownership
     from dmc.client.sync import Sync
     from dmc.client.watch import Watcher
 
@@ -101,6 +102,7 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
             output=path.output_folder,
             patterns=path.ignore,
             originals=path.originals,
+            ownership=ownership(path.results_owner, path.results_group, path.results_umask),
         )
         for path in settings.list_of_paths_to_observe
     ]

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from dmc.client.model import ObservedPath
+from dmc.client.ownership import NOBODY_IN_PARTICULAR, Ownership
 from dmc.client.records import OutboxRecord, short_id
 from dmc.client.transport import LocalFault, note_beside
 from dmc.files import TEMP_PREFIX, Disk, publish, sha512_of, translate
@@ -69,7 +70,7 @@ def choose(folder: Path, candidates: Iterator[str], taken: Callable[[Path], bool
     return next(path for name in candidates if not os.path.lexists(path := folder / name) and not taken(path))
 
 
-def make_folders(folder: Path, disk: Disk) -> None:
+def make_folders(folder: Path, disk: Disk, owned: Ownership = NOBODY_IN_PARTICULAR) -> None:
     """Create `folder` and what is missing above it, each durable in its parent."""
     missing = []
     here = folder
@@ -81,12 +82,13 @@ def make_folders(folder: Path, disk: Disk) -> None:
             os.mkdir(path)
         except FileExistsError:
             continue
+        owned.settle_folder(path)
         disk.sync_folder(path.parent)
 
 
-def dress(temp: Path, record: OutboxRecord, disk: Disk) -> None:
-    """Give a fetched result the source's time, and a mode that opens it to nobody who could not read the source."""
-    os.chmod(temp, record.mode & 0o666 | 0o600)
+def dress(temp: Path, record: OutboxRecord, disk: Disk, owned: Ownership = NOBODY_IN_PARTICULAR) -> None:
+    """Give a fetched result its owner, the source's time, and a mode that opens it to nobody who could not read the source."""
+    owned.settle_file(temp, record.mode)
     os.utime(temp, ns=(record.mtime_ns, record.mtime_ns))
     disk.sync_file(temp)
 
@@ -117,7 +119,13 @@ def beside(place: Path, name: str) -> Iterator[Path]:
         yield place.with_name(_fit(stem, f" ({number}){tail}"))
 
 
-def bring_sidecars(record: OutboxRecord, place: Path, fetch: Callable[[MadeFile, Path], None], disk: Disk) -> None:
+def bring_sidecars(
+    record: OutboxRecord,
+    place: Path,
+    fetch: Callable[[MadeFile, Path], None],
+    disk: Disk,
+    owned: Ownership = NOBODY_IN_PARTICULAR,
+) -> None:
     """Bring what belongs beside the result, which is at `place` already. Called again after a crash it brings what is missing.
 
     The result goes first since it wins the name; the record says that it is home only when all of them are.
@@ -129,7 +137,7 @@ def bring_sidecars(record: OutboxRecord, place: Path, fetch: Callable[[MadeFile,
                 break
             if not os.path.lexists(path):
                 fetch(facts, temp)
-                dress(temp, record, disk)
+                dress(temp, record, disk, owned)
                 try:
                     publish(disk, temp, path)
                 except FileExistsError:

@@ -15,6 +15,7 @@ from dmc.client.following import disowned, made_anew
 from dmc.client.link import Link
 from dmc.client.model import ObservedPath
 from dmc.client.originals import put_away
+from dmc.client.ownership import Ownership
 from dmc.client.queues import Bucket, Stage
 from dmc.client.records import OutboxRecord, OutboxStatus, decode_path, encode_path, parked
 from dmc.client.roots import Roots
@@ -66,7 +67,8 @@ class Homing:
     # --- Fetch -----------------------------------------------------------------------------------------------------
 
     def _fetch(self, record: OutboxRecord) -> None:
-        folder = deliver.target_folder(record, self._root(record))
+        root = self._root(record)
+        folder, owned = deliver.target_folder(record, root), root.ownership
         if self._has_no_place(record, folder):
             return
         earlier = {known.id for known in self._catalog.at_path(record.path)}
@@ -76,7 +78,7 @@ class Homing:
         likely = [path for path in first_two if self._catalog.owner_of_result(path) is None]
         self._crew.submit(
             self._link.lane("fetch"),
-            partial(_fetch_job, self._link.transport, record, folder, likely, self._disk, self._crew.stopping),
+            partial(_fetch_job, self._link.transport, record, folder, likely, self._disk, self._crew.stopping, owned),
             partial(self._fetched, record.id),
             partial(self._not_done, record.id, "fetch"),
         )
@@ -127,10 +129,10 @@ class Homing:
 
     def _put_in_place(self, record: OutboxRecord) -> None:
         target = decode_path(record.result_path or "")
-        temp = deliver.temp_path(record, target.parent)
+        temp, owned = deliver.temp_path(record, target.parent), self._root(record).ownership
         self._crew.submit(
             self._link.lane("fetch"),
-            partial(_place_job, self._link.transport, record, temp, target, self._disk, self._crew.stopping),
+            partial(_place_job, self._link.transport, record, temp, target, self._disk, self._crew.stopping, owned),
             partial(self._placed, record.id, target),
             partial(self._not_done, record.id, "deliver"),
         )
@@ -204,7 +206,7 @@ def _acknowledge_job(transport: Transport, record: OutboxRecord, item_id: str, d
 
 
 def _fetch_job(
-    transport: Transport, record: OutboxRecord, folder: Path, likely: list[Path], disk: Disk, stop: Callable[[], bool]
+    transport: Transport, record: OutboxRecord, folder: Path, likely: list[Path], disk: Disk, stop: Callable[[], bool], owned: Ownership
 ) -> Path | None:
     """Fetch the result of `record` to its temporary name, or find it delivered already. Runs in a worker thread."""
     if record.result is None or record.item_id is None:
@@ -213,31 +215,35 @@ def _fetch_job(
         place = decode_path(record.result_path)
         if deliver.is_result(record, place):
             deliver.put_in_place(record, deliver.temp_path(record, place.parent), place, disk)
-            _bring_sidecars(transport, record, place, disk, stop)
+            _bring_sidecars(transport, record, place, disk, stop, owned)
             return place
         folder = place.parent
     for path in likely:
         if deliver.is_result(record, path):
-            _bring_sidecars(transport, record, path, disk, stop)
+            _bring_sidecars(transport, record, path, disk, stop, owned)
             return path
     try:
-        deliver.make_folders(folder, disk)
+        deliver.make_folders(folder, disk, owned)
     except OSError as problem:
         raise deliver.local(problem, "creating the folder for the result") from None  # Its name may be no text.
     temp = deliver.temp_path(record, folder)
     transport.fetch(record.item_id, record.result, temp, stop)
-    deliver.dress(temp, record, disk)
+    deliver.dress(temp, record, disk, owned)
     return None
 
 
-def _place_job(transport: Transport, record: OutboxRecord, temp: Path, target: Path, disk: Disk, stop: Callable[[], bool]) -> bool:
+def _place_job(
+    transport: Transport, record: OutboxRecord, temp: Path, target: Path, disk: Disk, stop: Callable[[], bool], owned: Ownership
+) -> bool:
     """Publish the result, then what belongs beside it; False if somebody else has the result's name."""
     if not deliver.put_in_place(record, temp, target, disk):
         return False
-    _bring_sidecars(transport, record, target, disk, stop)
+    _bring_sidecars(transport, record, target, disk, stop, owned)
     return True
 
 
-def _bring_sidecars(transport: Transport, record: OutboxRecord, place: Path, disk: Disk, stop: Callable[[], bool]) -> None:
+def _bring_sidecars(
+    transport: Transport, record: OutboxRecord, place: Path, disk: Disk, stop: Callable[[], bool], owned: Ownership
+) -> None:
     item_id = record.item_id or ""
-    deliver.bring_sidecars(record, place, lambda facts, temp: transport.fetch(item_id, facts, temp, stop, True), disk)
+    deliver.bring_sidecars(record, place, lambda facts, temp: transport.fetch(item_id, facts, temp, stop, True), disk, owned)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from dmc.client.ownership import NOBODY_IN_PARTICULAR, Ownership
 from dmc.conversions import DEFAULT_CONVERSIONS, MediaType
 
 TRASH_FOLDER = ".originals"
@@ -30,6 +31,7 @@ class ObservedPath:
     output: Path | None = None
     patterns: tuple[str, ...] = ()
     originals: Literal["keep", "trash"] = "keep"
+    ownership: Ownership = NOBODY_IN_PARTICULAR
 
     @property
     def results(self) -> Path:
