@@ -1,15 +1,19 @@
 """What one change of the ledger costs, by number of items: JSON with its journal, SQLite, and rewriting the whole file, side by side.
 
-    python bench/ledger.py [--items 1000,10000,100000] [--folder FOLDER]
+    python bench/ledger.py [--items 1000,10000,100000] [--sqlite 1000,100000,1000000] [--folder FOLDER]
 
-Times of a change are medians of many, with folding off; "own" leaves the time inside fsync out. `rewrite` does what a naive ledger does:
-the whole file to a temporary name, fsync, rename, fsync of the folder. `restart ms` is from opening the JSON ledger of a data folder with
-so many finished items to the first job handed to an executor.
+Times of a change are medians of many, with folding off; "own" leaves the time inside fsync out (SQLite: the same with its syncs switched
+off). `syncs` are counted from outside, by strace, as the difference of two processes; without strace at the Disk seam. `rewrite` does what
+a naive ledger does: the whole file to a temporary name, fsync, rename, fsync of the folder. `restart ms` is from opening the JSON ledger of
+a data folder with so many finished items to the first job handed to an executor. `list ms` is a page of `dmc broker list` with a thousand
+changes that are not folded yet.
 """
 
 import argparse
 import hashlib
 import json
+import math
+import shutil
 import statistics
 import subprocess
 import sys
@@ -167,17 +171,65 @@ def opening(folder: Path) -> tuple[float, float]:
     return float(took), float(grown)
 
 
-def with_sqlite(folder: Path, json_ledger: Ledger) -> tuple[float, float]:
-    """Median milliseconds of a change in SQLite with the same records, and milliseconds to open it."""
+COUNTING = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[4])
+from ledger import finished_item
+from dmc.broker.ledger import Put
+from dmc.broker.ledger_json import LedgerJson
+from dmc.broker.ledger_sqlite import LedgerSqlite
+from dmc.files import RealDisk
+from dmc.items import ItemIds, Status
+from dmc.journal import NEVER
+
+data, kind, changes = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+ledger = LedgerSqlite.open(data) if kind == "sqlite" else LedgerJson.open(data, RealDisk(), folding=NEVER)
+ids = ItemIds(ledger.newest_id())
+new = {"status": Status.TO_DO, "version": 1, "result": None, "outcome": None}
+for number in range(changes):
+    ledger.change([Put(finished_item(ids.next(), number).model_copy(update=new), 0)])
+os._exit(0)
+"""
+
+
+def counted_syncs(folder: Path, kind: str) -> float:
+    """Syncs per change as the operating system sees them; not a number where there is no strace."""
+    if shutil.which("strace") is None:
+        return math.nan
+    counts = []
+    for changes in (1, 101):
+        with tempfile.NamedTemporaryFile() as log:
+            tracer = ["strace", "-f", "-qq", "-o", log.name, "-e", "trace=fsync,fdatasync"]
+            here = str(Path(__file__).parent)
+            subprocess.run([*tracer, sys.executable, "-c", COUNTING, str(folder), kind, str(changes), here], check=True)
+            counts.append(sum(b"sync(" in line for line in log))
+    return (counts[1] - counts[0]) / 100
+
+
+def measure_sqlite(folder: Path, items: int) -> dict[str, float]:
+    """One row of the table of SQLite."""
+    ids = ItemIds()
     made = LedgerSqlite.open(folder)
-    made.write_anew(every(json_ledger))
+    fill_ms = timed(lambda: made.write_anew(finished_item(ids.next(), number) for number in range(items)))
     made.close()
     started = time.perf_counter()
     ledger = LedgerSqlite.open(folder)
     open_ms = (time.perf_counter() - started) * 1e3
     change_ms, _, _ = timed_changes(ledger, TimedDisk())
+    page_ms = timed(lambda: (ledger.select(limit=200), ledger.counts()))
+    ledger._writer.execute("PRAGMA synchronous = OFF")
+    own_ms, _, _ = timed_changes(ledger, TimedDisk())
     ledger.close()
-    return change_ms, open_ms
+    return {
+        "items": items,
+        "change ms": change_ms,
+        "own ms": own_ms,
+        "syncs": counted_syncs(folder, "sqlite"),
+        "open ms": open_ms,
+        "list ms": page_ms,
+        "all written anew s": fill_ms / 1e3,
+    }
 
 
 class NotedJobs:
@@ -248,24 +300,23 @@ def measure(folder: Path, items: int) -> dict[str, float]:
     batch_ms = timed(lambda: ledger.change([Put(item, 0) for item in new]))
     batch_syncs = disk.syncs - before
     fold_ms = timed(ledger.checkpoint)
-    page_ms = timed(lambda: ledger.select(limit=200))
+    more = [finished_item(ids.next(), n).model_copy(update={"status": Status.TO_DO, "version": 1}) for n in range(BATCH)]
+    ledger.change([Put(item, 0) for item in more])
+    list_ms = timed(lambda: LedgerJson.glance(folder, RealDisk()) or sys.exit("the glance says nothing"))
+    seam_syncs, syncs = syncs, counted_syncs(folder, "json")
     rewrite_ms = timed_rewrites(folder, 5 if items > 20_000 else 30)
-    sqlite_ms, sqlite_open_ms = with_sqlite(folder, ledger)
-    (folder / "index.sqlite").unlink()
     return {
         "items": items,
         "change ms": change_ms,
         "own ms": own_ms,
-        "syncs": syncs,
-        "SQLite ms": sqlite_ms,
+        "syncs": seam_syncs if math.isnan(syncs) else syncs,
         "rewrite ms": rewrite_ms,
         "batch of 1000 ms": batch_ms,
         "its syncs": batch_syncs,
         "open ms": open_ms,
         "open MiB": open_mb,
-        "SQLite open ms": sqlite_open_ms,
         "fold ms": fold_ms,
-        "first page ms": page_ms,
+        "list ms": list_ms,
         "restart ms": restart(folder),
     }
 
@@ -274,11 +325,20 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--items", default="1000,10000,100000")
     arguments.add_argument("--folder", type=Path, default=None, help="where to write; default: a temporary folder")
+    arguments.add_argument("--sqlite", default="1000,100000,1000000", help="sizes for SQLite")
     chosen = arguments.parse_args()
-    rows = []
-    for items in map(int, chosen.items.split(",")):
-        with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-            rows.append(measure(Path(folder), items))
+    for name, measured, sizes in (("JSON", measure, chosen.items), ("SQLite", measure_sqlite, chosen.sqlite)):
+        rows = []
+        for items in map(int, filter(None, sizes.split(","))):
+            with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+                rows.append(measured(Path(folder), items))
+        if rows:
+            print(f"\n{name}\n")
+            show(rows)
+
+
+def show(rows: list[dict[str, float]]) -> None:
+    """A table, and how the cost of a change grows from the first row to the last."""
     print("| " + " | ".join(rows[0]) + " |")
     print("|" + "---:|" * len(rows[0]))
     for row in rows:

@@ -81,8 +81,12 @@ class Household:
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start a command that stays; its words go to a log file of the household."""
+        return self.start_as([sys.executable, "-m", "dmc"], *arguments)
+
+    def start_as(self, dmc: list[str], *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start a command that stays, with something else in the place of `dmc`."""
         with (self.home / f"{'-'.join(a for a in arguments if a.isalpha())}.out.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", "dmc", *arguments], env=self.environment, stdout=log, stderr=log)
+            process = subprocess.Popen([*dmc, *arguments], env=self.environment, stdout=log, stderr=log)
         self._processes.append(process)
         return process
 
