@@ -179,7 +179,21 @@ class Document(Reader):
     # --- Recovery --------------------------------------------------------------------------------------------------
 
     def _recover(self) -> None:
-        """Bring the files in order, under the lock, and make durable what was read. May be cut anywhere and begun again."""
+        """Bring the files in order, under the lock, and make durable what was read. May be cut anywhere and begun again.
+
+        On a full disk the reserve makes room for that.
+        """
+        try:
+            self._put_right()
+        except SyncFailed:
+            raise
+        except OSError:
+            self._files.drop_temps()
+            if not self._files.drop_reserve():
+                raise
+            self._put_right()
+
+    def _put_right(self) -> None:
         self._files.drop_temps()
         loaded = self._files.load()
         if loaded is None:

@@ -329,6 +329,20 @@ def test_on_a_full_disk_what_exists_may_use_the_reserve(tmp_path):
     assert reserve.stat().st_size == 1024 * 1024
 
 
+def test_on_a_full_disk_a_start_may_use_the_reserve(tmp_path):
+    disk = FaultyDisk()
+    opened(tmp_path, disk).commit([new("a")])
+    reserve = tmp_path / "index.reserve"
+    disk.fault = lambda verb, path: full(path) if verb == "write" and (reserve.exists() or path == reserve) else None
+    assert opened(tmp_path, disk).ids() == ["a"]
+    assert not reserve.exists()
+    disk.fault = lambda verb, path: full(path) if verb == "write" else None
+    with pytest.raises(DiskFull):
+        opened(tmp_path, disk)
+    disk.fault = lambda verb, path: None
+    assert opened(tmp_path, disk).ids() == ["a"]
+
+
 def test_without_room_for_a_fold_the_journal_stays(tmp_path):
     disk = FaultyDisk()
     document = opened(tmp_path, disk, folding=ALWAYS)
