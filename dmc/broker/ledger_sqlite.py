@@ -8,31 +8,31 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from dmc.broker.ledger import Change, Finding, Guard, LedgerReport, Op, Put, check_op
 from dmc.broker.ledger_sqlite_tables import SCHEMA, TABLES
+from dmc.broker.reserve import Reserve
 from dmc.errors import Conflict, DiskFault, DiskFull, DmcError, Locked, Refused, TornLedger
 from dmc.items import Item, Status
 
 INDEX_FILE = "index.sqlite"
+RESERVE_FILE = "index.sqlite-reserve"
 REMEMBERED_CHANGES = 20_000
 _LOOK_EVERY_S = 0.1
-_MOST_LOG_PAGES = 4096
-"""Past this a change also writes the log into the database, some syncs more; a broker at rest does that before."""
-
+_MOST_LOG_PAGES = 4096  # Past this a change also writes the log back, some syncs more; a broker at rest does that before.
 _PAGE = 50
-_BEYOND = "\U0010ffff"
-"""Sorts behind every id."""
+_BEYOND = "\U0010ffff"  # Sorts behind every id.
 
 
 class LedgerSqlite:
     """See the seam, ledger.py. One connection writes and one reads, so that readers do not wait for a writer."""
 
-    def __init__(self, path: Path, lock_timeout_s: float) -> None:
+    def __init__(self, path: Path, lock_timeout_s: float, reserve_bytes: int) -> None:
         self._path = path
+        self._reserve = Reserve(path.with_name(RESERVE_FILE), reserve_bytes)
         self._fault: DmcError | None = None
         self._changed = threading.Condition()
         self._writing, self._reading = threading.Lock(), threading.Lock()
@@ -41,9 +41,9 @@ class LedgerSqlite:
             self._reader = _connected(path, lock_timeout_s)
 
     @classmethod
-    def open(cls, data: Path, *, recover: bool = True, lock_timeout_s: float = 10.0) -> Self:
+    def open(cls, data: Path, *, recover: bool = True, lock_timeout_s: float = 10.0, reserve_bytes: int = 1024 * 1024) -> Self:
         """The ledger of a data folder. Raises Locked, TornLedger, Refused (of a newer version), DiskFull, DiskFault."""
-        self = cls(data / INDEX_FILE, lock_timeout_s)
+        self = cls(data / INDEX_FILE, lock_timeout_s, reserve_bytes)
         with self._translated():
             (schema,) = self._writer.execute("PRAGMA user_version").fetchone()
             if schema > SCHEMA:
@@ -55,11 +55,10 @@ class LedgerSqlite:
         return self
 
     def _make_durable(self) -> None:
-        """Write into the database, onto new pages, what a dying process has left in the log and perhaps never synced."""
-        with self._writing, self._translated():
-            (is_busy, _, _) = self._writer.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-        if is_busy:
+        """Write into the database, onto new pages, what a dying process has left in the log and may never have synced."""
+        if self._with_reserve(lambda: self._write_back("FULL")):
             raise Locked(f"{self._path.name} is held by another process.")
+        self._reserve.fill()
 
     def _create(self) -> None:
         with self._transaction():
@@ -144,6 +143,19 @@ class LedgerSqlite:
     def change(self, ops: Sequence[Op], guard: Guard | None = None) -> int:
         if not ops:
             return self.seq
+        if any(not op.expected_version for op in ops):
+            return self._change(ops, guard)  # Something new may not use up the reserve, a change of what exists may.
+        return self._with_reserve(lambda: self._change(ops, guard))
+
+    def _with_reserve(self, do: Callable[[], int]) -> int:
+        try:
+            return do()
+        except DiskFull:
+            if not self._reserve.drop():
+                raise
+            return do()
+
+    def _change(self, ops: Sequence[Op], guard: Guard | None) -> int:
         with self._transaction() as seq:
             for op in ops:
                 self._apply(op)
@@ -200,8 +212,13 @@ class LedgerSqlite:
         return seq
 
     def checkpoint(self) -> None:
+        self._write_back("PASSIVE")
+        self._reserve.fill()
+
+    def _write_back(self, how: str) -> int:
+        """Write the log into the database; returns whether somebody was in the way."""
         with self._writing, self._translated():
-            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            return int(self._writer.execute(f"PRAGMA wal_checkpoint({how})").fetchone()[0])
 
     def verify(self) -> LedgerReport:
         findings = [Finding("damaged", str(row[0])) for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]

@@ -14,7 +14,7 @@ from dmc.items import Item
 
 SUFFIX = ".migrated"
 JSON_FILES = ("index.json", "index.journal", "index.json.prev", "index.journal.prev", "index.reserve")
-SQLITE_FILES = ("index.sqlite", "index.sqlite-wal", "index.sqlite-shm")
+SQLITE_FILES = ("index.sqlite", "index.sqlite-wal", "index.sqlite-shm", "index.sqlite-reserve")
 
 Write = Callable[[Iterable[Item], int], int]
 """Makes these items the whole of the new ledger, with a sequence number above the given one."""

@@ -98,9 +98,9 @@ def test_a_fault_in_any_one_system_call_loses_nothing_answered(case, tmp_path):
         assert done.returncode in (0, 3, 4, 5, -9, 137), done.stderr
         ends.append(-9 if done.returncode == 137 else done.returncode)
         check(data, kind, done.stdout)
-        if ends[-1] == 0:
-            break
-    assert ends[-1] == 0, "there is no end to its system calls"
+        if ends[-3:] == [0, 0, 0]:
+            break  # Not at the first: SQLite does not mind a folder that cannot be synced.
+    assert ends[-3:] == [0, 0, 0], "there is no end to its system calls"
     assert must_end in ends, ends
     assert len(ends) > 5
 
@@ -188,7 +188,11 @@ disk, clock, full = RealDisk(), ManualClock(), {"admit": 0, "convert": 0, "wish"
 storage = StorageDirs(data, disk)
 storage.prepare()
 always = Folding(eager_s=float("inf"))
-ledger = LedgerSqlite.open(data) if kind == "sqlite" else LedgerJson.open(data, disk, folding=always, reserve_bytes=65536)
+reserve = 300_000
+if kind == "sqlite":
+    ledger = LedgerSqlite.open(data, reserve_bytes=reserve)
+else:
+    ledger = LedgerJson.open(data, disk, folding=always, reserve_bytes=reserve)
 
 class Copier:
     def __init__(self):
@@ -232,6 +236,8 @@ def settle():
 
 broker = Broker(ledger, storage, Copier(), clock, Control(data, disk, clock), ThreadIndex(data, disk, clock), BrokerSettings(disk_floor=0))
 broker.start_up()
+spare = data / "spare"
+spare.write_bytes(os.urandom(400_000))
 ballast = data / "ballast"
 ballast.write_bytes(os.urandom(300_000))
 admissions, answered, deleted = Admissions(ledger, storage, clock, ItemIds()), {}, set()
@@ -263,6 +269,7 @@ for turn in range(4):
     settle()
     if turn < 3 and storage.free_bytes() > 400_000:
         ballast.write_bytes(os.urandom(300_000))
+spare.unlink()
 for item in ledger.select(limit=1000):
     if item.status.is_finished and storage.free_bytes() < 500_000:  # A start wants some room.
         wish(ledger, item.item_id, Wish.DELETE)
@@ -282,7 +289,7 @@ assert len(answered) > 20, len(answered)
 broker.stop()
 ledger.close()
 ballast.unlink(missing_ok=True)
-again = LedgerSqlite.open(data) if kind == "sqlite" else LedgerJson.open(data, disk, reserve_bytes=65536)
+again = LedgerSqlite.open(data, reserve_bytes=reserve) if kind == "sqlite" else LedgerJson.open(data, disk, reserve_bytes=reserve)
 assert {str(status): number for status, number in again.counts().items()} == statuses
 print(len(answered), "answered", full, statuses)
 """
