@@ -6,7 +6,7 @@ import hmac
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Receiver:
     def __init__(self) -> None:
         self.got: list[tuple[str, bytes]] = []
         self.status = 204
+        self.before_answer: Callable[[], None] = lambda: None
         self.url = ""
         self._runner: web.AppRunner | None = None
 
@@ -51,6 +52,7 @@ class Receiver:
 
     async def _take(self, request: web.Request) -> web.Response:
         self.got.append((request.headers[SIGNATURE], await request.read()))
+        self.before_answer()
         return web.Response(status=self.status, headers={"Location": "/elsewhere"})
 
     async def stop(self) -> None:
@@ -78,12 +80,12 @@ class World:
     def webhook(self, **changed: Any) -> Webhook:
         return Webhook(**{"url": self.receiver.url, "secret_file": self.home / "secret", "statuses": BOTH, "every_s": 600.0} | changed)
 
-    def open(self, *webhooks: Webhook, hook: Hook | None = None) -> Notices:
+    def open(self, *webhooks: Webhook, hook: Hook | None = None, disk: RealDisk | None = None) -> Notices:
         notices = Notices(
             self.home,
             Notified(webhooks, hook),
             ledger=self.ledger,
-            disk=RealDisk(),
+            disk=disk or RealDisk(),
             clock=self.clock,
             offload=self._offload,
             instance_id="me",
@@ -263,6 +265,49 @@ async def test_only_the_wanted_events_are_told(world: World) -> None:
     world.finish(world.add(), good=False)
     await notices.step()
     assert [(told["done"], told["failed"]) for told in world.receiver.bodies] == [(0, 1)]
+    await notices.stop()
+
+
+class Full(RealDisk):
+    """A disk that takes nothing while `full`."""
+
+    full = False
+
+    def write(self, path: Path, data: bytes) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        super().write(path, data)
+
+
+async def test_a_full_disk_loses_no_notice(world: World) -> None:
+    disk = Full()
+    notices = world.open(world.webhook(), disk=disk)
+    disk.full = True
+    world.finish(world.add())
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space"):
+            await notices.step()
+    assert world.receiver.got == []
+    disk.full = False
+    await notices.step()
+    assert [told["done"] for told in world.receiver.bodies] == [1]
+    await notices.stop()
+
+
+async def test_a_stop_between_telling_and_noting_tells_it_again_under_the_same_id(world: World) -> None:
+    disk = Full()
+    notices = world.open(world.webhook(), disk=disk)
+    world.finish(world.add())
+    world.receiver.before_answer = lambda: setattr(disk, "full", True)
+    with pytest.raises(OSError, match="No space"):
+        await notices.step()
+    await notices.stop()
+    world.receiver.before_answer = lambda: None
+    notices = world.open(world.webhook())
+    await notices.step()
+    await notices.step()
+    first, again = world.receiver.bodies
+    assert first == again
     await notices.stop()
 
 
