@@ -4,7 +4,9 @@ The counts are made by one walk through the ledger at the first question, and fr
 the same at a hundred items and at a hundred thousand. Holds no truth: after a restart it walks again.
 """
 
+import re
 import threading
+import zlib
 from datetime import datetime
 
 from aiohttp import web
@@ -33,6 +35,8 @@ RETRY_AT_ONCE = 500
 """Failed items that one request begins again; the answer tells how many are left."""
 
 EXAMPLES = 5
+NO_CAUSE = "Unknown"
+_NUMBER = re.compile(r"\d+")
 
 _VIEW = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,9 +72,10 @@ class StatisticsView(BaseModel):
 
 
 class FailureGroup(BaseModel):
-    """Failed items with one cause: the newest one's words, and the names of a few."""
+    """Failed items with one `cause` (its code, and a mark of its words): the newest one's words, and the names of a few."""
 
     model_config = _VIEW
+    cause: str
     code: str
     message: str
     hint: str
@@ -106,7 +111,7 @@ class Statistics:
         add(app, "GET", STATISTICS, self._statistics, Call("Counts, sizes and what was finished over time", reply=StatisticsView))
         add(app, "GET", FAILURES, self._failures, Call("Failed items, grouped by cause", reply=FailuresView))
         again = Call("Convert a whole group anew", Scope.WRITE, RetriedView, 202)
-        add(app, "POST", FAILURES + "/{code}/retry", self._retry, again)
+        add(app, "POST", FAILURES + "/{cause}/retry", self._retry, again)
 
     async def _statistics(self, request: web.Request) -> web.Response:
         caller = caller_of(request)
@@ -141,10 +146,10 @@ class Statistics:
         return json_reply(FailuresView(groups=grouped(failed)), headers={"Cache-Control": "no-store"})
 
     async def _retry(self, request: web.Request) -> web.Response:
-        caller, code = caller_of(request), request.match_info["code"]
+        caller, cause = caller_of(request), request.match_info["cause"]
 
         def retry() -> RetriedView:
-            group = [item for item in self._failed(caller) if cause_of(item) == code and item.wish is None]
+            group = [item for item in self._failed(caller) if cause_of(item) == cause and item.wish is None]
             for item in group[:RETRY_AT_ONCE]:
                 try:
                     wish(self._ledger, item.item_id, Wish.RETRY)
@@ -194,17 +199,30 @@ def grouped(failed: list[Item]) -> list[FailureGroup]:
         if item.wish is None:
             groups.setdefault(cause_of(item), []).append(item)
     made = []
-    for code, items in groups.items():
+    for cause, items in groups.items():
         last = items[-1].errors[-1] if items[-1].errors else None
         names = [item.original_file_name for item in reversed(items[-EXAMPLES:])]
         said = (last.message, last.hint) if last else ("It did not say why.", "")
-        made.append(FailureGroup(code=code, message=said[0], hint=said[1], count=len(items), file_names=names))
-    return sorted(made, key=lambda group: (-group.count, group.code))
+        made.append(
+            FailureGroup(
+                cause=cause,
+                code=last.code if last else NO_CAUSE,
+                message=said[0],
+                hint=said[1],
+                count=len(items),
+                file_names=names,
+            )
+        )
+    return sorted(made, key=lambda group: (-group.count, group.cause))
 
 
 def cause_of(item: Item) -> str:
-    """The code of what ended the last try."""
-    return item.errors[-1].code if item.errors else "Unknown"
+    """What ended the last try: its code, and a mark of its words, whatever the file is called and whatever numbers they hold."""
+    if not item.errors:
+        return NO_CAUSE
+    last = item.errors[-1]
+    words = _NUMBER.sub("#", last.message.replace(item.original_file_name, ""))
+    return f"{last.code}-{zlib.crc32(words.encode()):08x}"
 
 
 def _span(first_hour: int, span: Span) -> SpanView:

@@ -32,9 +32,8 @@ def converted(size: int, result: int, at: str = "2026-11-21T13:05:00.000000Z", *
 
 def failed(code: str, name: str = "a.mp4", **changed: object) -> Item:
     note = ErrorNote(code=code, message=f"{name} is bad.", hint="Mend it.")
-    return item(
-        status=Status.FINISHED_WITH_ERRORS, errors=(note,), original_file_name=name, finished_at="2026-11-20T01:00:00.000000Z", **changed
-    )
+    fields = {"errors": (note,), "original_file_name": name, "finished_at": "2026-11-20T01:00:00.000000Z"}
+    return item(status=Status.FINISHED_WITH_ERRORS, **(fields | changed))
 
 
 def told(*items: Item) -> Tally:
@@ -93,9 +92,19 @@ def test_whatever_happened_the_counts_are_those_of_a_walk() -> None:
 
 
 def test_failures_group_by_cause_the_largest_first_with_the_newest_words() -> None:
-    groups = grouped([failed("torn", "a.jpg"), failed("silent", "b.mp4"), failed("torn", "c.jpg"), failed("torn", "d.jpg", wish="retry")])
+    failures = [failed("torn", "a.jpg"), failed("silent", "b.mp4"), failed("torn", "c 12.jpg"), failed("torn", "d.jpg", wish="retry")]
+    groups = grouped(failures)
     assert [(group.code, group.count) for group in groups] == [("torn", 2), ("silent", 1)]
-    assert (groups[0].message, groups[0].hint, groups[0].file_names) == ("c.jpg is bad.", "Mend it.", ["c.jpg", "a.jpg"])
+    assert (groups[0].message, groups[0].hint, groups[0].file_names) == ("c 12.jpg is bad.", "Mend it.", ["c 12.jpg", "a.jpg"])
+    assert groups[0].cause == cause_of(failures[0]) != cause_of(failures[1])
+
+
+def test_the_same_code_with_other_words_is_another_cause_and_with_other_numbers_is_not() -> None:
+    small, large, foreign = (
+        failed("Unsupported", errors=(ErrorNote(code="Unsupported", message=words),))
+        for words in ("a.mp4: 1x1 is too small.", "a.mp4: 2x3 is too small.", "a.mp4 is encrypted.")
+    )
+    assert cause_of(small) == cause_of(large) != cause_of(foreign)
 
 
 def test_a_failure_without_a_note_has_a_cause_too() -> None:

@@ -46,7 +46,10 @@ export function DropZone({ uploads }) {
         <span class="drop-icon"><${Icon} name="upload" /></span>
         <div>
           <h2>${t(over ? "drop.over" : "drop.title")}</h2>
-          <p class="quiet">${t("drop.text")}</p>
+          <p class="quiet">
+            ${full ? html`<strong class="bad">${t("drop.full")}</strong>` : t("drop.text")}
+            ${!full && server?.free_bytes != null && ` ${t("drop.room", { free: bytes(server.free_bytes) })}`}
+          </p>
         </div>
         <div class="row">
           <button type="button" id="choose" class="button main" disabled=${full} onClick=${choose}><${Icon} name="upload" />${t("drop.files")}</button>
@@ -56,9 +59,6 @@ export function DropZone({ uploads }) {
         <input ref=${folder} id="folder" type="file" webkitdirectory hidden onChange=${chosen} />
       </div>
       ${types && html`<${Types} types=${types} />`}
-      <p class="quiet small-print">
-        ${full ? html`<strong class="bad">${t("drop.full")}</strong>` : server?.free_bytes != null && t("drop.room", { free: bytes(server.free_bytes) })}
-      </p>
     </div>`;
 }
 

@@ -20,7 +20,7 @@ export function Failures({ items }) {
   if (!groups.length) return null;
   return html`
     <${Section} id="failures" title=${t("failure.title")} count=${groups.reduce((sum, group) => sum + group.count, 0)}>
-      <ul class="list">${groups.map((group) => html`<${Group} key=${group.code} group=${group} />`)}</ul>
+      <ul class="list">${groups.map((group) => html`<${Group} key=${group.cause} group=${group} />`)}</ul>
     <//>`;
 }
 
@@ -28,7 +28,7 @@ function Group({ group }) {
   const retry = async () => {
     let retried = 0;
     for (let left = 1; left > 0; ) {
-      const answer = await post(`${FAILURES}/${encodeURIComponent(group.code)}/retry`);
+      const answer = await post(`${FAILURES}/${encodeURIComponent(group.cause)}/retry`);
       retried += answer.retried;
       left = answer.retried ? answer.left : 0;
     }

@@ -32,7 +32,9 @@ function streamText(stream) {
   const what = t("receipt.stream", { type: t(`stream.${stream.type}`), codec: stream.codec ?? t("receipt.unknownCodec") });
   const done = { copy: "receipt.copied", encode: "receipt.encoded", drop: "receipt.dropped", sidecar: "receipt.beside" }[stream.action];
   const codec = stream.after?.codec ?? "";
-  return `${what}: ${t(done, { codec })}. ${sentence(stream.reason)}`.trim();
+  const reason = sentence(stream.reason);
+  // "flac becomes Opus" needs no "converted to opus" before it.
+  return stream.action === "encode" && reason ? `${what}: ${reason}` : `${what}: ${t(done, { codec })}. ${reason}`.trim();
 }
 
 function checkText(check) {

@@ -51,7 +51,7 @@ export function duration(seconds) {
 
 /** 13.2 → "0:13", 3725 → "1:02:05": the length of a film. */
 export function length(seconds) {
-  const whole = Math.round(seconds);
+  const whole = Math.max(1, Math.round(seconds));
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, String(whole % 60).padStart(2, "0")];
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
