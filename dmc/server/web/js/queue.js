@@ -78,7 +78,7 @@ function Line({ item, children, note, actions }) {
 const CancelButton = ({ item }) =>
   mayCancel(item) && html`<${Act} act=${() => cancel(item)} icon="close" title=${t("item.cancel", { name: item.file_name })} small kind="quiet cancel" />`;
 
-function Running({ item }) {
+export function Running({ item }) {
   const server = useStore((state) => state.server);
   const note = `${t("item.to", { type: item.conversion_type })} · ${item.wish ? statusOf(item) : progressText(item, server)}`;
   const finishing = item.progress && item.progress.fraction >= 0.995;

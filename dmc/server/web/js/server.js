@@ -6,6 +6,7 @@ import { Control, Waiting } from "./control.js";
 import { Icon } from "./icons.js";
 import { mediumName } from "./items.js";
 import { Act, Section, useLoaded } from "./parts.js";
+import { Running } from "./queue.js";
 import { useStore } from "./store.js";
 import { html, useState } from "./ui.js";
 import { ago, bytes, count, exactly, t } from "./words.js";
@@ -23,11 +24,16 @@ export function ServerView() {
     <${Waiting} />
     <div class="numbers">
       <${Number_} icon="server" label=${t("server.free")} value=${server ? bytes(server.free_bytes ?? 0) : "…"} note=${server && t(server.accepting ? "server.accepting" : "server.full")} />
-      <${Number_} icon="play" label=${t("server.running")} value=${count(running.length)} note=${workersText(server, statistics)} />
+      <${Number_} icon="play" label=${t("server.running")} value=${count(running.length)} note=${statistics && t("server.waiting", { count: statistics.statuses.to_do })} />
       <${Number_} icon="check" label=${t("server.converted")} value=${statistics ? count(statistics.converted) : "…"} note=${statistics && t("server.kept", { count: statistics.kept_original })} />
       <${Number_} icon="download" label=${t("server.saved")} value=${statistics ? bytes(statistics.saved_bytes) : "…"} note=${statistics && t("server.savedOf", { before: bytes(statistics.bytes_in), after: bytes(statistics.bytes_out) })} />
     </div>
     ${statistics && html`<${Throughput} statistics=${statistics} />`}
+    <${Section} id="workers" title=${t("workers.title")} count=${running.length}>
+      ${running.length > 0
+        ? html`<ul class="list">${running.map((item) => html`<${Running} key=${item.item_id} item=${item} />`)}</ul>`
+        : html`<p class="quiet">${t("workers.none")}</p>`}
+    <//>
     <div class="columns">
       <${Clients} statistics=${statistics} />
       <${Types} />
@@ -42,16 +48,10 @@ const Number_ = ({ icon, label, value, note }) => html`
     <p class="quiet">${note || " "}</p>
   </div>`;
 
-function workersText(server, statistics) {
-  const waiting = statistics ? t("server.waiting", { count: statistics.statuses.to_do }) : "";
-  const workers = server?.workers ?? server?.conversion_threads;
-  return typeof workers === "number" ? `${t("server.workers", { count: workers })}, ${waiting}` : waiting;
-}
-
 function Throughput({ statistics }) {
   const [unit, setUnit] = useState("hours");
   const label = (span) => (unit === "hours"
-    ? new Date(span.start).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
+    ? new Date(span.start).toLocaleString([], { weekday: "short", hour: "2-digit", minute: "2-digit" })
     : new Date(span.start).toLocaleDateString([], { day: "numeric", month: "short", timeZone: "UTC" }));
   const bars = statistics[unit].map((span) => ({
     label: label(span), value: span.converted, bad: span.failed,

@@ -1,0 +1,65 @@
+"""What the page asks of a server with very many items, over HTTP: lists, the next page, counts, failures, the stream's snapshot, its files.
+
+    python bench/page.py [--items 100000] [--rounds 40]
+
+Milliseconds, median and 95th percentile of the rounds; `… first` is the first question of all, which walks the ledger once. Ends with
+1 if a question takes more than 200 ms (95th percentile).
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from asking import Asker, fill, timed
+from transfer import Dmc
+
+MOST_MS = 200.0
+API = "/api/v1"
+PAGE = "limit=60"
+QUESTIONS = {
+    "library": f"{API}/items?status=finished_successful&{PAGE}",
+    "library, a medium": f"{API}/items?status=finished_successful&media_type=video&{PAGE}",
+    "library, a month": f"{API}/items?status=finished_successful&since=2025-03&until=2025-04&{PAGE}",
+    "library, a name": f"{API}/items?status=finished_successful&q=img_0777&{PAGE}",
+    "library, a client": f"{API}/items?status=finished_successful&client_id=client-3&{PAGE}",
+    "queue, lately finished": f"{API}/items?status=finished_successful&status=finished_with_errors&limit=50",
+    "statistics": f"{API}/statistics",
+    "failures": f"{API}/failures",
+    "server": f"{API}/server",
+    "types": f"{API}/types",
+}
+
+
+def measure(home: Path, items: int, rounds: int) -> dict[str, dict[str, float]]:
+    dmc = Dmc(home, "--scopes", "read,write,admin")
+    fill(next(home.rglob("tokens.json")).parent, items)
+    with dmc.running():
+        asker = Asker(dmc)
+        told = {f"{name} first": timed(lambda name=name: asker.ask("GET", QUESTIONS[name]), 1) for name in ("library", "statistics")}
+        for name, path in QUESTIONS.items():
+            told[name] = timed(lambda path=path: asker.ask("GET", path), rounds)
+        deep = asker.ask("GET", f"{QUESTIONS['library']}")["cursor"]
+        for _ in range(20):
+            deep = asker.ask("GET", f"{QUESTIONS['library']}&cursor={deep}")["cursor"]
+        told["library, page 22"] = timed(lambda: asker.ask("GET", f"{QUESTIONS['library']}&cursor={deep}"), rounds)
+        told["snapshot"] = timed(asker.snapshot, max(1, rounds // 4))
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=40)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dmc-page-") as folder:
+        told = measure(Path(folder), given.items, given.rounds)
+    print(json.dumps({"schema": "dmc.bench-page/1", "items": given.items, **told}, indent=1))
+    worst = max(figures["p95_ms"] for name, figures in told.items() if not name.endswith("first"))
+    print(f"{'holds' if worst <= MOST_MS else 'BROKEN'}: every question {worst} ms at most (95th percentile), at most {MOST_MS}")
+    sys.exit(int(worst > MOST_MS))
+
+
+if __name__ == "__main__":
+    main()
