@@ -188,7 +188,7 @@ def test_a_file_added_by_hand_waits_for_its_download(household: Household) -> No
         record = add_file(beside, source, conversion_type="web", clock=clock, ids=ItemIds(), options={})
         assert add_file(beside, source, conversion_type="web", clock=clock, ids=ItemIds()).id == record.id
         with pytest.raises(UnknownConversion):
-            add_file(beside, source, conversion_type="opsu", clock=clock, ids=ItemIds())
+            add_file(beside, source, conversion_type="no type", clock=clock, ids=ItemIds())
 
         def finished() -> bool:
             beside.refresh()
