@@ -78,7 +78,7 @@ def shoot(page: Any, view: str, out: Path, mark: str = "") -> None:
         page.set_viewport_size(pixels)
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.wait_for_load_state("networkidle") if view == "library" else page.wait_for_timeout(700)
+            page.wait_for_timeout(1200)  # The pictures of a view come one after the other.
             page.screenshot(path=out / f"{view}{mark}-{size}-{scheme}.png")
 
 

@@ -111,10 +111,17 @@ export class Live {
   }
 
   #watch() {
-    this.#later(() => {
-      if (this.#heard && Date.now() - this.#heard > SILENCE_MS) this.#poll();
-      else this.#watch();
+    this.#later(async () => {
+      if (this.#heard && Date.now() - this.#heard > SILENCE_MS) return this.#poll();
+      await this.#renewPlaces().catch(() => undefined);
+      if (this.#stream) this.#watch();
     }, POLL_MS);
+  }
+
+  // An item's place in the queue changes without the item: the stream does not tell that.
+  async #renewPlaces() {
+    const waiting = [...store.get().items.values()].some((item) => item.status === "to_do");
+    if (waiting) this.#tell({ kind: "recent", data: await read(`${ITEMS}?status=to_do`) });
   }
 
   async #checkSession() {

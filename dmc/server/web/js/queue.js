@@ -12,7 +12,7 @@ import { Act, Bar, Section, Thumb } from "./parts.js";
 import { Sending } from "./sending.js";
 import { useStore } from "./store.js";
 import { html, useMemo } from "./ui.js";
-import { bytes, t, when } from "./words.js";
+import { bytes, count, t, when } from "./words.js";
 
 const WAITING_SHOWN = 100;
 const FINISHED_SHOWN = 6;
@@ -21,6 +21,7 @@ export function Queue({ uploads }) {
   const items = useStore((state) => state.items);
   const known = useStore((state) => state.itemsKnown);
   const sending = useStore((state) => state.uploads.length);
+  const more = useStore((state) => state.more);
   const parts = useMemo(() => split(items), [items]);
   const nothing = known && !items.size && !sending;
   return html`
@@ -34,7 +35,7 @@ export function Queue({ uploads }) {
       <//>`}
     <${Failures} items=${items} />
     ${parts.waiting.length > 0 && html`
-      <${Section} id="waiting" title=${t("queue.waiting")} count=${parts.waiting.length}>
+      <${Section} id="waiting" title=${t("queue.waiting")} count=${`${count(parts.waiting.length)}${more ? "+" : ""}`}>
         <ul class="list">${parts.waiting.slice(0, WAITING_SHOWN).map((item) => html`<${Queued} key=${item.item_id} item=${item} />`)}</ul>
         ${parts.waiting.length > WAITING_SHOWN && html`<p class="quiet">${t("queue.more", { count: parts.waiting.length - WAITING_SHOWN })}</p>`}
       <//>`}

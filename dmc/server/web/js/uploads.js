@@ -20,6 +20,7 @@ export class Uploads {
   #keep = new Keep();
   #claims = new Claims();
   #drawing = 0;
+  #arrived = 0;
 
   constructor() {
     window.addEventListener("online", () => this.nudge());
@@ -188,7 +189,12 @@ export class Uploads {
   #done(job) {
     job.state = "done";
     this.#drop(job);
-    notice(t("upload.done", { name: job.record.name }), "good");
+    this.#arrived += 1;
+    // One notice for all that came together, however many these are.
+    if (!this.#jobs.some((one) => one.sending || one.state === "waiting")) {
+      notice(this.#arrived === 1 ? t("upload.done", { name: job.record.name }) : t("upload.allDone", { count: this.#arrived }), "good");
+      this.#arrived = 0;
+    }
     this.#next();
   }
 
