@@ -57,3 +57,10 @@ async def test_the_first_converted_file_is_three_actions_away(chromium: Any, lin
     await expect(dialog).to_contain_text("Checked: the whole result was decoded and compared with the original", timeout=PATIENCE_MS)
     await expect(dialog.get_by_role("link", name="Download")).to_be_visible()
     await expect(dialog.locator("video")).to_be_visible()
+    # Its picture, and its frames under the pointer.
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".tile .thumb.here")).to_be_visible()
+    await page.locator(".tile .frame").hover()
+    await expect(page.locator(".tile .sprite")).to_be_visible()
+    sprite = await page.locator(".tile .sprite").evaluate("element => getComputedStyle(element).backgroundImage")
+    assert "/sprite?v=" in sprite

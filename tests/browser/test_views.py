@@ -181,7 +181,19 @@ async def test_a_reader_sees_but_steers_nothing(house: House, browser: Browser) 
     await fill(house)
     page = await browser.tab(link_of(house, "guest", ("read",)))
     await expect(page.get_by_role("heading", name="Queue")).to_be_visible()
-    await expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+    for name in ("Pause", "Choose files", "Try again", "Cancel clip.mp4"):
+        await expect(page.get_by_role("button", name=name)).to_have_count(0)
+
+
+async def test_where_events_do_not_come_through_the_page_asks(house: House, browser: Browser) -> None:
+    ids = await fill(house)
+    await browser.context.route("**/api/v1/events", lambda route: route.abort())
+    page = await browser.tab(link_of(house))
+    await expect(page.get_by_text("Asking every 5 s")).to_be_visible(timeout=40_000)
+    row = page.locator(f"[data-key='{ids['clip.mp4']}']")
+    await expect(row).to_contain_text("42")
+    house.work(ids["clip.mp4"], 0.81)
+    await expect(row).to_contain_text("81")
 
 
 async def test_a_library_of_many_pages_loads_them_as_they_come_near(house: House, browser: Browser) -> None:

@@ -1,5 +1,6 @@
 // Where files come in: dropped anywhere on the page, chosen, or pasted; and what they shall become.
 
+import { inWords } from "./api.js";
 import { fromDrop, fromList, fromPicker } from "./gather.js";
 import { Icon } from "./icons.js";
 import { mediumName } from "./items.js";
@@ -28,7 +29,7 @@ export function DropZone({ uploads }) {
   const [over, setOver] = useState(false);
   const files = useRef();
   const folder = useRef();
-  const take = (found) => takeFiles(uploads, found);
+  const take = (found) => takeFiles(uploads, found).catch((problem) => notice(inWords(problem), "bad"));
   useEffect(() => listenForFiles(take, setOver), []);
   const choose = async () => {
     const found = await fromPicker();
@@ -111,7 +112,11 @@ function listenForFiles(take, setOver) {
     drop: async (event) => {
       event.preventDefault();
       setOver(Boolean((depth = 0)));
-      take(await fromDrop(event.dataTransfer));
+      try {
+        take(await fromDrop(event.dataTransfer));
+      } catch (problem) {
+        notice(t("drop.unreadable", { problem: problem.message }), "bad");
+      }
     },
     paste: (event) => event.clipboardData?.files.length && take(fromList(event.clipboardData.files)),
   };

@@ -1,7 +1,7 @@
 // What failed, grouped by its cause, with one button for the group.
 
 import { FAILURES, post, readIfThere } from "./api.js";
-import { isCancelled } from "./items.js";
+import { isCancelled, mayWrite } from "./items.js";
 import { Act, Section, useLoaded } from "./parts.js";
 import { notice } from "./store.js";
 import { html, useMemo } from "./ui.js";
@@ -47,7 +47,7 @@ function Group({ group }) {
       </div>
       <div class="item-actions">
         <a class="button" href="#/library?status=finished_with_errors">${t("failure.look")}</a>
-        <${Act} act=${retry} icon="retry" label=${group.count === 1 ? t("action.retry") : t("failure.retry", { count: group.count })} />
+        ${mayWrite() && html`<${Act} act=${retry} icon="retry" label=${group.count === 1 ? t("action.retry") : t("failure.retry", { count: group.count })} />`}
       </div>
     </li>`;
 }

@@ -1,6 +1,7 @@
 // What the page says about one item, and what can be done with it.
 
 import { ITEMS, call, post } from "./api.js";
+import { store } from "./store.js";
 import { bytes, change, hasText, left, sentence, t } from "./words.js";
 
 const IMAGE_PREVIEW_UP_TO = 1_500_000;
@@ -89,6 +90,9 @@ export const retry = (item) => post(`${here(item)}/retry`);
 export const remove = (item) => call("DELETE", here(item));
 export const receiptOf = async (item) => (await call("GET", `${here(item)}/receipt`)).json();
 export const originalOf = (item) => `${here(item)}/original`;
-export const mayCancel = (item) => !item.wish && ["to_do", "in_progress"].includes(item.status);
-export const mayRetry = (item) => !item.wish && item.status === "finished_with_errors";
-export const mayDelete = (item) => item.wish !== "delete" && item.status.startsWith("finished");
+/** May whoever is signed in change anything? */
+export const mayWrite = () => Boolean(store.get().session?.scopes.some((scope) => scope === "write" || scope === "admin"));
+
+export const mayCancel = (item) => mayWrite() && !item.wish && ["to_do", "in_progress"].includes(item.status);
+export const mayRetry = (item) => mayWrite() && !item.wish && item.status === "finished_with_errors";
+export const mayDelete = (item) => mayWrite() && item.wish !== "delete" && item.status.startsWith("finished");

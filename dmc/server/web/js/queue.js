@@ -5,7 +5,7 @@ import { DropZone } from "./dropzone.js";
 import { Failures } from "./failures.js";
 import { Icon } from "./icons.js";
 import {
-  cancel, isCancelled, mayCancel, mediumOf, outcomeText, posterOf, progressText, statusOf, toneOf, waitText,
+  cancel, isCancelled, mayCancel, mayWrite, mediumOf, outcomeText, posterOf, progressText, statusOf, toneOf, waitText,
 } from "./items.js";
 import { isFinished, newestFirst } from "./live.js";
 import { Act, Bar, Section, Thumb } from "./parts.js";
@@ -27,7 +27,7 @@ export function Queue({ uploads }) {
   return html`
     <div class="view-head"><h1 tabindex="-1">${t("queue.title")}</h1><${Control} /></div>
     <${Waiting} />
-    <${DropZone} uploads=${uploads} />
+    ${mayWrite() && html`<${DropZone} uploads=${uploads} />`}
     <${Sending} uploads=${uploads} />
     ${parts.running.length > 0 && html`
       <${Section} id="running" title=${t("queue.running")} count=${parts.running.length}>
@@ -44,7 +44,7 @@ export function Queue({ uploads }) {
         <ul class="list">${parts.finished.map((item) => html`<${Finished} key=${item.item_id} item=${item} />`)}</ul>
       <//>`}
     ${nothing && html`
-      <div class="empty"><h2>${t("queue.empty")}</h2><p class="quiet">${t("queue.emptyText")}</p></div>`}`;
+      <div class="empty"><h2>${t("queue.empty")}</h2><p class="quiet">${t(mayWrite() ? "queue.emptyText" : "queue.emptyLook")}</p></div>`}`;
 }
 
 // Waiting items by their place; those beyond the counted places by age.
