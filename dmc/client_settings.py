@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from dmc.base_path import checked_base_path
 from dmc.conversions import CONVERSION_TYPES, DEFAULT_CONVERSIONS, MediaType, check_fits, did_you_mean, find_conversion, may_be_own
 from dmc.errors import DmcError
 from dmc.fingerprints import plain_fingerprint
@@ -49,12 +50,18 @@ class KnownServer(BaseModel):
     name: str = Field(default="", description="what this client calls it; default: address and port")
     address: str = Field(default="127.0.0.1", description="host name or address")
     port: int = Field(default=8770, ge=1, le=65535, description="port")
+    base_path: str = Field(default="", description="path that a proxy gives to the server: /dmc")
     token_file: UserPath | None = Field(default=None, description="file that holds the token, readable by you alone")
     tls: bool = Field(default=False, description="speak TLS; so it is with a fingerprint or a ca_file anyway")
     fingerprint: str | None = Field(default=None, description="SHA-256 of the server's certificate: no other one is taken")
     ca_file: UserPath | None = Field(default=None, description="certificates (PEM) of whoever vouches for the server's")
     list_of_supported_media_types: tuple[MediaType, ...] = Field(default=_ALL_MEDIA, description="media this server is for")
     conversion_types: tuple[str, ...] | None = Field(default=None, description="conversion types it is for; default: all")
+
+    @field_validator("base_path")
+    @classmethod
+    def _is_path(cls, base: str) -> str:
+        return checked_base_path(base)
 
     @field_validator("fingerprint")
     @classmethod
@@ -76,7 +83,8 @@ class KnownServer(BaseModel):
     def url(self) -> str:
         """Where it is reached."""
         scheme = "https" if self.tls or self.fingerprint is not None or self.ca_file is not None else "http"
-        return f"{scheme}://[{self.address}]:{self.port}" if ":" in self.address else f"{scheme}://{self.address}:{self.port}"
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{scheme}://{host}:{self.port}{self.base_path}"
 
     @property
     def label(self) -> str:

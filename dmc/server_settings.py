@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from dmc.base_path import checked_base_path
 from dmc.conversions import MediaType, with_own_types
 from dmc.errors import DmcError
 from dmc.homes import UserPath, state_home, time_zone_name
@@ -105,6 +106,7 @@ class ServerSettings(BaseModel):
     tls_certificate: UserPath | None = Field(default=None, description="a certificate of your own (PEM, with its chain)")
     tls_key: UserPath | None = Field(default=None, description="its key (PEM, without a password)")
     trusted_proxies: tuple[str, ...] = Field(default=(), description="addresses or networks of proxies in front of this server")
+    base_path: str = Field(default="", description="path before every path of this server, where a proxy gives it one: /dmc")
     broker: Literal["embedded", "separate"] = Field(default="embedded", description="separate: run `dmc broker run` beside the server")
     ledger: Literal["json", "sqlite"] = Field(default="json", description="json: up to 100,000 items, readable; sqlite: a million")
     on_loss: Literal["continue", "refuse"] = Field(default="continue", description="what is done when something cannot be kept")
@@ -141,6 +143,11 @@ class ServerSettings(BaseModel):
             except ValueError:
                 raise ValueError(f"{proxy!r} is no address or network like 127.0.0.1 or 10.0.0.0/8") from None
         return proxies
+
+    @field_validator("base_path")
+    @classmethod
+    def _is_path(cls, base: str) -> str:
+        return checked_base_path(base)
 
     @field_validator("webhooks")
     @classmethod

@@ -163,11 +163,11 @@ def would_take(settings: ClientSettings, folder: Path) -> list[tuple[str, str]]:
     return taken
 
 
-def way_to(host: str, port: int, scheme: str | None) -> "Way":
+def way_to(host: str, port: int, scheme: str | None, base: str = "") -> "Way":
     """How a server that this client does not know yet is reached; raises ServerUnreachable."""
     from dmc.client.pairing import find_way
 
-    return find_way(host, port, scheme)
+    return find_way(host, port, scheme, base)
 
 
 def pair_over(way: "Way", code: str, client_name: str) -> "PairReply":

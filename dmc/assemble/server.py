@@ -221,6 +221,7 @@ def build_server(settings: ServerSettings, parts: Parts) -> "Server":
         media_types=tuple(settings.list_of_supported_media_types),
         allowed_hosts=settings.allowed_hosts,
         trusted_proxies=settings.trusted_proxies,
+        base_path=settings.base_path,
         requests_per_minute=bounds.requests_per_minute,
         failed_sign_ins_per_minute=bounds.failed_sign_ins_per_minute,
         conversions=with_own_types(settings.conversion_types),

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def pair(
     context: typer.Context,
-    address: Annotated[str, typer.Argument(help="The server: ADDRESS or ADDRESS:PORT, with https:// before it to insist on TLS.")],
+    address: Annotated[str, typer.Argument(help="The server: ADDRESS[:PORT][/PATH OF ITS PROXY], https:// before it insists on TLS.")],
     code: Annotated[str, typer.Argument(help="The code that the server's page shows.")],
     name: Annotated[str | None, typer.Option("--name", help="What this client calls the server; default: its address.")] = None,
     client: Annotated[str | None, typer.Option("--client", help="What the server calls this client; default: this machine's name.")] = None,
@@ -40,11 +40,11 @@ def pair(
     from dmc.fingerprints import plain_fingerprint
 
     screen = screen_of(context)
-    scheme, host, port = _where(address)
+    scheme, host, port, base = _where(address)
     wanted = None if fingerprint is None else plain_fingerprint(fingerprint)
-    known = KnownServer(name=name or "", address=host, port=port)
+    known = KnownServer(name=name or "", address=host, port=port, base_path=base)
     check_new_server(config, known)
-    way = way_to(host, port, "https" if wanted else scheme)
+    way = way_to(host, port, "https" if wanted else scheme, base)
     _decide(screen, way, wanted, host)
     if dry_run:
         screen.say(f"would trade the code at {way.url} for a token, and add the server {known.label}")
@@ -56,19 +56,20 @@ def pair(
     screen.say(f"paired as {reply.client_id} ({', '.join(reply.scopes)}); the token is in {token_file}\n{words}")
 
 
-def _where(address: str) -> tuple[str | None, str, int]:
-    """(scheme if one was named, host, port); raises UsageFault."""
+def _where(address: str) -> tuple[str | None, str, int, str]:
+    """(scheme if one was named, host, port, base path); raises UsageFault."""
+    from dmc.base_path import checked_base_path
     from dmc.errors import UsageFault
 
     text = address if "://" in address else f"//{address}"
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, parts.port or DEFAULT_PORT
+        host, port, base = parts.hostname, parts.port or DEFAULT_PORT, checked_base_path(parts.path)
     except ValueError:
-        host, port, parts = None, 0, urlsplit("")
-    if not host or parts.scheme not in ("", "http", "https") or parts.path.strip("/"):
+        host, port, base, parts = None, 0, "", urlsplit("")
+    if not host or parts.scheme not in ("", "http", "https"):
         raise UsageFault(f"{address!r} is no address of a server.", "It looks like nas, nas:8770 or https://nas.example:443.")
-    return parts.scheme or None, host, port
+    return parts.scheme or None, host, port, base
 
 
 def _decide(screen: Screen, way: "Way", wanted: str | None, host: str) -> None:

@@ -60,7 +60,7 @@ def check_new_server(file: Path | None, server: KnownServer) -> None:
     """Raise WrongStatus if a server of that name, or at that address, is in the settings already."""
     target = file or find_file("client")
     for known in load_client(target).settings.list_of_servers if target and target.exists() else ():
-        if known.label == server.label or (known.address, known.port) == (server.address, server.port):
+        if known.label == server.label or (known.address, known.port, known.base_path) == (server.address, server.port, server.base_path):
             raise WrongStatus(f"there is a server {known.label} in the settings already.", f"Take its block out of {target} first.")
 
 
@@ -70,6 +70,8 @@ def add_server(file: Path | None, server: KnownServer) -> str:
     target = file or find_file("client") or config_homes()[0] / "client.toml"
     text = _text_of(target)
     lines = ["", _SERVER, f"name = {_quoted(server.label)}", f"address = {_quoted(server.address)}", f"port = {server.port}"]
+    if server.base_path:
+        lines.append(f"base_path = {_quoted(server.base_path)}")
     if server.token_file is not None:
         lines.append(f"token_file = {_quote(server.token_file)}")
     if server.tls:

@@ -29,18 +29,18 @@ class Way:
         return self.url.startswith("https://")
 
 
-def find_way(host: str, port: int, scheme: str | None = None) -> Way:
-    """How the server at an address is reached: with TLS if it speaks that, or if `scheme` is https. Raises ServerUnreachable."""
+def find_way(host: str, port: int, scheme: str | None = None, base: str = "") -> Way:
+    """How a server is reached: with TLS if it speaks that, or if `scheme` is https; `base`: a proxy's path. Raises ServerUnreachable."""
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if scheme == "http":
-        return Way(f"http://{where}")
+        return Way(f"http://{where}{base}")
     try:
         certificate, vouched = _certificate(host, port)
     except ssl.SSLError:
         if scheme == "https":
             raise ServerUnreachable(f"{where} does not speak TLS.", "Is it another port, or a server without TLS?") from None
-        return Way(f"http://{where}")
-    return Way(f"https://{where}", None if vouched else hashlib.sha256(certificate).hexdigest())
+        return Way(f"http://{where}{base}")
+    return Way(f"https://{where}{base}", None if vouched else hashlib.sha256(certificate).hexdigest())
 
 
 def pair(way: Way, code: str, client_name: str) -> PairReply:

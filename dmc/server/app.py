@@ -35,6 +35,7 @@ from dmc.server.offload import Offload
 from dmc.server.oneshot import OneShot
 from dmc.server.open_uploads import OpenUploads
 from dmc.server.openapi import OpenApi
+from dmc.server.outside import OUTSIDE
 from dmc.server.overview import Overview
 from dmc.server.page import Page
 from dmc.server.policy import MIB
@@ -89,7 +90,7 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._chores: set[asyncio.Task[None]] = set()
         shelf = Shelf(storage)
-        views = Views(ledger, threads, shelf)
+        views = Views(ledger, threads, shelf, limits.base_path)
         overview = Overview(ledger)
         self._feed = Feed(ledger=ledger, overview=overview, threads=threads, views=views, offload=offload)
         self.uploads = OpenUploads(
@@ -106,10 +107,10 @@ class Server:
         self._rooms = (
             *self._door.rooms,
             Uploads(uploads=self.uploads, ledger=ledger, offload=offload, limits=limits, room=self._check_room),
-            OneShot(uploads=self.uploads, views=views, offload=offload, limits=limits, room=self._check_room),
+            OneShot(uploads=self.uploads, views=views, outside=self._door.outside, offload=offload, limits=limits, room=self._check_room),
             Items(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload),
             self._downloads,
-            Check(ledger=ledger, uploads=self.uploads, views=views, offload=offload),
+            Check(ledger=ledger, uploads=self.uploads, views=views, offload=offload, outside=self._door.outside),
             Events(self._feed, still_known=self._door.auth.still_known),
             identities,
             Steering(control=control, clock=clock, offload=offload),
@@ -118,7 +119,7 @@ class Server:
                 traffic=self._traffic, moment=self._moment, ledger=ledger, storage=storage, control=control, clock=clock, offload=offload
             ),
             Statistics(ledger=ledger, clock=clock, offload=offload),
-            Page(),
+            Page(base=limits.base_path),
             OpenApi(),
         )
 
@@ -131,6 +132,7 @@ class Server:
         """The application with every route; `start` uses it, tests may look at it."""
         app = web.Application(middlewares=[outermost(self._traffic, self._clock), *self._door.middlewares], client_max_size=MIB)
         app[CALLS] = {}
+        app[OUTSIDE] = self._door.outside
         app.on_response_prepare.append(add_headers)
         for room in self._rooms:
             room.add_routes(app)

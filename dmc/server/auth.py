@@ -20,6 +20,8 @@ from dmc.errors import DmcError, NotAllowed, SignInNeeded
 from dmc.protocol import SERVER
 from dmc.server.calls import SAFE, call_of, method_of
 from dmc.server.offload import Offload
+from dmc.server.outside import inner_path
+from dmc.server.peers import Peers
 from dmc.server.rates import Rates
 from dmc.server.replies import HttpRefusal
 from dmc.server.tokens import Scope, Token, Tokens, csrf_of
@@ -56,11 +58,20 @@ class Auth:
     """The middleware that knows callers."""
 
     def __init__(
-        self, tokens: Tokens, offload: Offload, *, rates: Rates, clock: Clock, instance_id: str, allowed_hosts: tuple[str, ...] = ()
+        self,
+        tokens: Tokens,
+        offload: Offload,
+        *,
+        rates: Rates,
+        peers: Peers,
+        clock: Clock,
+        instance_id: str,
+        allowed_hosts: tuple[str, ...] = (),
     ) -> None:
         self._tokens = tokens
         self._offload = offload
         self._rates = rates
+        self._peers = peers
         self._clock = clock
         # Cookies do not tell ports apart, so two servers on one machine need two names.
         self.cookie = f"dmc_{instance_id[:8]}"
@@ -74,7 +85,7 @@ class Auth:
         @web.middleware
         async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
             self._check_origin(request)
-            if request.path not in TOLD_TO_ANYBODY and "Authorization" not in request.headers:
+            if inner_path(request) not in TOLD_TO_ANYBODY and "Authorization" not in request.headers:
                 self._check_host(request)
             wanted = _wanted(request)
             caller = await self._caller(request, wanted)
@@ -110,18 +121,21 @@ class Auth:
         if "Origin" not in request.headers:
             return
         origin = _split(request.headers["Origin"]).netloc.lower()
-        if not origin or (origin != request.host.lower() and origin not in self._hosts):
+        if not origin or (origin not in {request.host.lower(), self._peers.host_of(request).lower(), *self._hosts}):
             raise HttpRefusal(403, "ForeignOrigin", "a page of another origin may not ask this server.", "Name its host in allowed_hosts.")
 
     def _check_host(self, request: web.Request) -> None:
         """Refuse names that are not ours: a page elsewhere may have pointed its own name at this address (DNS rebinding).
 
-        Not for who shows a token: such a page has none.
+        Not for who shows a token: such a page has none. Behind a proxy both names must be ours, the one that it asks by and
+        the one that it tells of: a careless one passes on whatever such a page writes there.
         """
-        host = _split(f"//{request.headers.get('Host', '')}").hostname or ""
-        if host in self._hosts or _is_address(host):
-            return
-        raise HttpRefusal(403, "HostNotAllowed", f"this server does not answer to the name {host[:100]!r}.", "Name it in allowed_hosts.")
+        for name in (request.headers.get("Host", ""), self._peers.host_of(request)):
+            host = _split(f"//{name}").hostname or ""
+            if host not in self._hosts and not _is_address(host):
+                raise HttpRefusal(
+                    403, "HostNotAllowed", f"this server does not answer to the name {host[:100]!r}.", "Name it in allowed_hosts."
+                )
 
     async def _caller(self, request: web.Request, wanted: Scope | None) -> Caller | None:
         """Who asks; a wrong token is no caller where none is wanted, and refused elsewhere."""

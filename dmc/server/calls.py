@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
+from dmc.server.outside import outside_of
 from dmc.server.tokens import Scope
 
 ANYBODY = None
@@ -77,18 +78,26 @@ def add(
     app: web.Application, method: str, path: str, handler: Handler, call: Call, *, head: bool = True, expect: Expect | None = None
 ) -> None:
     """Add a route with what it takes and answers. `head`: a GET answers HEAD too. `expect`: how `Expect: 100-continue` is met."""
-    if method == "GET":
-        app.router.add_get(path, handler, allow_head=head, expect_handler=expect)
-    else:
-        app.router.add_route(method, path, handler, expect_handler=expect)
+    for each in _asked_as(app, path):
+        if method == "GET":
+            app.router.add_get(each, handler, allow_head=head, expect_handler=expect)
+        else:
+            app.router.add_route(method, each, handler, expect_handler=expect)
     _declare(app, method, path, call)
 
 
 def add_any(app: web.Application, path: str, handler: Handler, calls: Mapping[str, Call], *, expect: Expect | None = None) -> None:
     """The same for a handler that takes every method and looks itself which one is meant (X-HTTP-Method-Override)."""
-    app.router.add_route("*", path, handler, expect_handler=expect)
+    for each in _asked_as(app, path):
+        app.router.add_route("*", each, handler, expect_handler=expect)
     for method, call in calls.items():
         _declare(app, method, path, call)
+
+
+def _asked_as(app: web.Application, path: str) -> list[str]:
+    """A path with and without the base path; that alone, without a slash behind it, is the page too."""
+    base = outside_of(app).base
+    return [path] if not base else [path, base + path] + ([base] if path == "/" else [])
 
 
 def _declare(app: web.Application, method: str, path: str, call: Call) -> None:
@@ -104,10 +113,19 @@ def method_of(request: web.Request) -> str:
     return request.headers.get("X-HTTP-Method-Override", request.method).upper()
 
 
-def call_of(request: web.Request) -> Call | None:
-    """What is called; None for a path or method that does not exist."""
+def pattern_of(request: web.Request) -> str | None:
+    """The path as it was declared (`/api/v1/items/{item_id}`); None for one that does not exist."""
     resource = request.match_info.route.resource
     if resource is None:
         return None
+    outside = outside_of(request.app)
+    return "/" if resource.canonical == outside.base else outside.inner(resource.canonical)
+
+
+def call_of(request: web.Request) -> Call | None:
+    """What is called; None for a path or method that does not exist."""
+    path = pattern_of(request)
+    if path is None:
+        return None
     calls, method = request.app[CALLS], method_of(request)
-    return calls.get((method, resource.canonical)) or (calls.get(("GET", resource.canonical)) if method == "HEAD" else None)
+    return calls.get((method, path)) or (calls.get(("GET", path)) if method == "HEAD" else None)

@@ -16,6 +16,7 @@ from dmc.server.auth import caller_of
 from dmc.server.calls import Call, add
 from dmc.server.offload import Offload
 from dmc.server.open_uploads import OpenUploads
+from dmc.server.outside import Outside
 from dmc.server.replies import json_reply
 from dmc.server.tokens import Scope
 from dmc.server.views import Views
@@ -24,10 +25,11 @@ from dmc.server.views import Views
 class Check:
     """The dedupe endpoint. The key is content, size, conversion type and options; never a name or a time."""
 
-    def __init__(self, *, ledger: Ledger, uploads: OpenUploads, views: Views, offload: Offload) -> None:
+    def __init__(self, *, ledger: Ledger, uploads: OpenUploads, views: Views, offload: Offload, outside: Outside) -> None:
         self._ledger = ledger
         self._uploads = uploads
         self._views = views
+        self._outside = outside
         self._offload = offload
 
     def add_routes(self, app: web.Application) -> None:
@@ -44,7 +46,7 @@ class Check:
         for upload in self._uploads.of_client(client_id):
             record = upload.record
             key = _key(record.sha512 or "", record.length or 0, record.conversion_type, record.options)
-            found.setdefault(key, CheckAnswer(state="uploading", url=f"{UPLOADS}/{record.item_id}"))
+            found.setdefault(key, CheckAnswer(state="uploading", url=self._outside.path(f"{UPLOADS}/{record.item_id}")))
         return json_reply(CheckReply(files=[found.get(_key_of(entry), CheckAnswer(state="want")) for entry in asked.files]))
 
     def _find(self, wanted: list[CheckEntry], client_id: str) -> dict[str, CheckAnswer]:

@@ -16,6 +16,7 @@ from dmc.server.auth import caller_of
 from dmc.server.lookup import Lookup
 from dmc.server.offload import Offload
 from dmc.server.open_uploads import OpenUploads
+from dmc.server.outside import outside_of
 from dmc.server.policy import ServerLimits
 from dmc.server.tus_answers import answer_item
 from dmc.server.upload import Upload
@@ -59,7 +60,7 @@ class Concatenation:
         return answer_item(request, item, 201, field)
 
     def _part(self, request: web.Request, url: str) -> Upload:
-        path = urlsplit(url).path
+        path = outside_of(request.app).inner(urlsplit(url).path)
         upload = self._lookup.open(request, path.rpartition("/")[2]) if path.startswith(f"{UPLOADS}/") else None
         if upload is None or not upload.record.partial:
             raise BadRequest(f"{url[:200]} is no partial upload of yours.", "Parts are created with Upload-Concat: partial.")

@@ -7,6 +7,7 @@ from dmc.protocol import Identity
 from dmc.server.access import Access
 from dmc.server.auth import Auth
 from dmc.server.offload import Offload
+from dmc.server.outside import Outside
 from dmc.server.pairing import Pairing
 from dmc.server.peers import Peers
 from dmc.server.policy import ServerLimits
@@ -23,16 +24,32 @@ class Door:
         self, *, tokens: Tokens, clock: Clock, offload: Offload, limits: ServerLimits, identity: Identity, tls: Tls | None = None
     ) -> None:
         self.peers = Peers(limits.trusted_proxies)
+        self.outside = Outside(limits.base_path, self.peers)
         rates = Rates(
             self.peers,
             clock,
             requests_per_minute=limits.requests_per_minute,
             failed_sign_ins_per_minute=limits.failed_sign_ins_per_minute,
         )
-        self.auth = Auth(tokens, offload, rates=rates, clock=clock, instance_id=identity.instance, allowed_hosts=limits.allowed_hosts)
+        self.auth = Auth(
+            tokens,
+            offload,
+            rates=rates,
+            peers=self.peers,
+            clock=clock,
+            instance_id=identity.instance,
+            allowed_hosts=limits.allowed_hosts,
+        )
         fingerprint = tls.fingerprint if tls else None
         self.rooms = (
-            Sessions(tokens=tokens, auth=self.auth, rates=rates, peers=self.peers, offload=offload),
+            Sessions(
+                tokens=tokens,
+                auth=self.auth,
+                rates=rates,
+                peers=self.peers,
+                offload=offload,
+                cookie_path=limits.base_path or "/",
+            ),
             Pairing(tokens=tokens, rates=rates, clock=clock, offload=offload, identity=identity, fingerprint=fingerprint),
             Access(tokens=tokens, auth=self.auth, offload=offload),
         )

@@ -14,7 +14,7 @@ from dmc.broker.control import Control
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
 from dmc.clock import Clock
-from dmc.server.calls import Call, add
+from dmc.server.calls import Call, add, pattern_of
 from dmc.server.offload import Offload
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -45,9 +45,9 @@ class Traffic:
 
     def count(self, request: web.Request, status: int, seconds: float) -> None:
         """One request was answered."""
-        resource = request.match_info.route.resource
-        path = UNKNOWN_PATH if resource is None else resource.canonical
-        method = request.method if resource is not None else UNKNOWN_PATH
+        path = pattern_of(request)
+        method = UNKNOWN_PATH if path is None else request.method
+        path = path or UNKNOWN_PATH
         self._answers.labels(path, method, str(status)).inc()
         self._seconds.labels(path, method).observe(seconds)
         if status == 401:

@@ -14,6 +14,7 @@ from dmc.errors import Broken, DmcError, StillBroken
 from dmc.log import Log
 from dmc.protocol import TUS_VERSION, UPLOADS
 from dmc.server.metrics import Traffic
+from dmc.server.outside import inner_path
 from dmc.server.replies import HttpRefusal, error_reply, status_of
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -100,5 +101,6 @@ async def add_headers(request: web.Request, reply: web.StreamResponse) -> None:
         reply.headers.setdefault(name, value)
     if REQUEST_ID in request:
         reply.headers["X-Request-Id"] = request[REQUEST_ID]
-    if request.path == UPLOADS or request.path.startswith(f"{UPLOADS}/"):
+    path = inner_path(request)
+    if path == UPLOADS or path.startswith(f"{UPLOADS}/"):
         reply.headers["Tus-Resumable"] = TUS_VERSION

@@ -18,6 +18,7 @@ from dmc.server.auth import caller_of
 from dmc.server.calls import BYTES, Call, Parameter, add
 from dmc.server.offload import Offload
 from dmc.server.open_uploads import OpenUploads
+from dmc.server.outside import Outside
 from dmc.server.policy import Announcement, ServerLimits, settle_conversion
 from dmc.server.receiving import Ending, PartBody, PlainBody, Receiver, expect_later, proceed
 from dmc.server.replies import json_reply
@@ -42,9 +43,12 @@ _KEY = Parameter("Idempotency-Key", "The same key again is answered with the sam
 class OneShot:
     """The endpoints that take a file whole."""
 
-    def __init__(self, *, uploads: OpenUploads, views: Views, offload: Offload, limits: ServerLimits, room: Callable[[], None]) -> None:
+    def __init__(
+        self, *, uploads: OpenUploads, views: Views, outside: Outside, offload: Offload, limits: ServerLimits, room: Callable[[], None]
+    ) -> None:
         self._uploads = uploads
         self._views = views
+        self._outside = outside
         self._offload = offload
         self._limits = limits
         self._room = room
@@ -147,7 +151,7 @@ class OneShot:
 
     async def _answer(self, item: Item, status: int) -> web.Response:
         view = await self._offload.quick(self._views.one, item)
-        headers = {"Location": f"{ITEMS}/{item.item_id}", ITEM_HEADER: item.item_id}
+        headers = {"Location": self._outside.path(f"{ITEMS}/{item.item_id}"), ITEM_HEADER: item.item_id}
         return json_reply(view, status=status, headers=headers)
 
 

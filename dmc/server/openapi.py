@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 import dmc
 from dmc.protocol import API, ErrorBody
 from dmc.server.calls import CALLS, Call, Calls, Parameter, add
+from dmc.server.outside import outside_of
 from dmc.server.reference import POLICY, render
 
 OPENAPI = f"{API}/openapi.json"
@@ -72,13 +73,13 @@ class OpenApi:
 
     def _both(self, request: web.Request) -> tuple[bytes, bytes]:
         if self._made is None:
-            document = describe(request.app[CALLS])
+            document = describe(request.app[CALLS], outside_of(request.app).base)
             self._made = json.dumps(document).encode(), render(document).encode()
         return self._made
 
 
-def describe(calls: Calls) -> dict[str, Any]:
-    """The OpenAPI document of `calls`."""
+def describe(calls: Calls, base: str = "") -> dict[str, Any]:
+    """The OpenAPI document of `calls`, which stand below `base`."""
     models = {model for call in calls.values() for model in _models(call)} | {ErrorBody}
     _, schemas = models_json_schema([(m, "validation") for m in sorted(models, key=lambda m: m.__name__)], ref_template=_MODEL)
     paths: dict[str, dict[str, Any]] = {}
@@ -90,6 +91,7 @@ def describe(calls: Calls) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "dmc", "version": dmc.__version__, "summary": "Files in, converted and verified files out."},
+        **({"servers": [{"url": base}]} if base else {}),
         "paths": paths,
         "components": {
             "schemas": schemas["$defs"],

@@ -27,15 +27,15 @@ ROOT = "/web/"
 
 
 class Page:
-    """`/` and what it loads from `/web/VERSION/`."""
+    """`/` and what it loads from `/web/VERSION/`; links begin with `base`."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, folder: Path = FOLDER, base: str = "") -> None:
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix in TYPES}
         digest = hashlib.sha256()
         for name, body in files.items():
             digest.update(f"{name} {len(body)}\n".encode() + body)
         self.version = digest.hexdigest()[:16]
-        self._shell = files.pop(SHELL).replace(f'"{ROOT}'.encode(), f'"{ROOT}{self.version}/'.encode())
+        self._shell = files.pop(SHELL).replace(f'"{ROOT}'.encode(), f'"{base}{ROOT}{self.version}/'.encode())
         self._files = files
 
     def add_routes(self, app: web.Application) -> None:

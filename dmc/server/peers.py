@@ -33,9 +33,22 @@ class Peers:
 
     def is_tls(self, request: web.Request) -> bool:
         """Whether the way to whoever asks is encrypted, as far as it can be known here."""
-        if self._trusts(request.remote or ""):
-            return request.headers.get("X-Forwarded-Proto", request.scheme).lower() == "https"
-        return request.scheme == "https"
+        return self.scheme_of(request) == "https"
+
+    def scheme_of(self, request: web.Request) -> str:
+        """`http` or `https`, as whoever asks sees it."""
+        told = self._told(request, "X-Forwarded-Proto").lower()
+        return told if told in ("http", "https") else request.scheme
+
+    def host_of(self, request: web.Request) -> str:
+        """The host (and port) that whoever asks has in their address."""
+        return self._told(request, "X-Forwarded-Host") or request.host
+
+    def _told(self, request: web.Request, field: str) -> str:
+        """What the proxy next to us says in a field; of a list the last, which is its own. Empty if it may say nothing."""
+        if not self._trusts(request.remote or ""):
+            return ""
+        return ",".join(request.headers.getall(field, [])).rpartition(",")[2].strip()
 
     def _trusts(self, address: str) -> bool:
         try:

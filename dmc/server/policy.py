@@ -43,6 +43,7 @@ class ServerLimits:
     media_types: tuple[MediaType, ...] = tuple(MediaType)
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    base_path: str = ""
     requests_per_minute: int = 0
     failed_sign_ins_per_minute: int = 10
     conversions: Mapping[str, ConversionType] = field(default_factory=lambda: CONVERSION_TYPES)

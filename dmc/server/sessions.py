@@ -36,12 +36,13 @@ class SessionView(BaseModel):
 class Sessions:
     """The endpoints of page sessions."""
 
-    def __init__(self, *, tokens: Tokens, auth: Auth, rates: Rates, peers: Peers, offload: Offload) -> None:
+    def __init__(self, *, tokens: Tokens, auth: Auth, rates: Rates, peers: Peers, offload: Offload, cookie_path: str) -> None:
         self._tokens = tokens
         self._auth = auth
         self._rates = rates
         self._peers = peers
         self._offload = offload
+        self._cookie_path = cookie_path
 
     def add_routes(self, app: web.Application) -> None:
         sign_in = Call("Sign a browser in", ANYBODY, body=SignIn, reply=SessionView, refuses=(400, 401))
@@ -72,7 +73,7 @@ class Sessions:
             max_age=SESSION_VALID_S,
             httponly=True,
             samesite="Strict",
-            path="/",
+            path=self._cookie_path,
             secure=self._peers.is_tls(request),
         )
         return reply
@@ -88,7 +89,7 @@ class Sessions:
             check_from_page(request, secret)
             await self._offload.quick(self._tokens.end_session, secret)
         reply = web.Response(status=204)
-        reply.del_cookie(self._auth.cookie, path="/", httponly=True, samesite="Strict")
+        reply.del_cookie(self._auth.cookie, path=self._cookie_path, httponly=True, samesite="Strict")
         return reply
 
 

@@ -1,7 +1,5 @@
 """What tus answers say: header fields of open uploads and of those that became items, and refusals in words."""
 
-import ipaddress
-import re
 from datetime import datetime
 
 from aiohttp import web
@@ -9,35 +7,17 @@ from aiohttp import web
 from dmc.errors import UnknownItem
 from dmc.items import Item
 from dmc.protocol import ITEM_HEADER, UPLOADS
+from dmc.server.outside import outside_of
 from dmc.server.ranges import to_http_date
 from dmc.server.receiving import Ending
 from dmc.server.replies import HttpRefusal
 from dmc.server.tus_headers import format_metadata
 from dmc.server.upload import Upload
 
-_HOST = re.compile(r"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
-
 
 def location_of(request: web.Request, item_id: str) -> str:
-    """The address of an upload as the client sees the server. A proxy on this machine is believed when it says what it hides.
-
-    Absolute, since some tus clients append a path to the address they asked instead of resolving it.
-    """
-    scheme, host = request.scheme, request.host
-    if _is_this_machine(request.remote):
-        told = request.headers.get("X-Forwarded-Proto", "").lower()
-        scheme = told if told in ("http", "https") else scheme
-        outer = request.headers.get("X-Forwarded-Host", "")
-        host = outer if _HOST.fullmatch(outer) else host
-    path = f"{UPLOADS}/{item_id}"
-    return f"{scheme}://{host}{path}" if _HOST.fullmatch(host) else path
-
-
-def _is_this_machine(address: str | None) -> bool:
-    try:
-        return ipaddress.ip_address(address or "").is_loopback
-    except ValueError:
-        return False
+    """The address of an upload as whoever asks sees the server."""
+    return outside_of(request.app).url(request, f"{UPLOADS}/{item_id}")
 
 
 def answer_open(request: web.Request, upload: Upload, status: int, expires_at: datetime) -> web.Response:

@@ -17,12 +17,13 @@ QUEUE_SHOWN = 1000
 
 
 class Views:
-    """Makes views; reads the thread index and the queue only when an item needs them."""
+    """Makes views with links that begin with `base`; reads the thread index and the queue only when an item needs them."""
 
-    def __init__(self, ledger: Ledger, threads: ThreadIndex, shelf: Shelf) -> None:
+    def __init__(self, ledger: Ledger, threads: ThreadIndex, shelf: Shelf, base: str = "") -> None:
         self._ledger = ledger
         self._threads = threads
         self._shelf = shelf
+        self._base = base
 
     def many(self, items: Iterable[Item]) -> list[ItemView]:
         listed = list(items)
@@ -35,6 +36,7 @@ class Views:
                 progress=_of_this_try(item, progress),
                 queue_position=queue.get(item.item_id),
                 products=self._shelf.of(item),
+                base=self._base,
             )
             for item in listed
         ]

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from dmc.cli.main import run
+from dmc.config import load_client
 from dmc.pairing import PAIR_CODES
 from tests.server.certificates import certificate
 from tests.server.conftest import House
 
-Start = Callable[[bool], House]
+Start = Callable[..., House]
 
 
 @pytest.fixture
@@ -31,9 +32,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     thread.start()
     house = House(tmp_path / "server")
 
-    def started(tls: bool) -> House:
+    def started(tls: bool, base_path: str = "") -> House:
         house.tls = certificate(tmp_path, "server") if tls else None
-        asyncio.run_coroutine_threadsafe(house.start(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(house.start(base_path=base_path), loop).result(10)
         return house
 
     yield started
@@ -82,6 +83,14 @@ def test_a_code_becomes_a_token_and_a_server_in_the_settings(start: Start, home:
     assert run(["client", "pair", where(house), code]) == 6
 
 
+def test_the_path_of_a_proxy_is_kept_in_the_settings(start: Start, home: Path) -> None:
+    house = start(False, "/dmc")
+    assert run(["client", "pair", f"{where(house)}/dmc/", code_of(house), "--name", "nas"]) == 0
+    [server] = load_client(home / "client.toml").settings.list_of_servers
+    assert server.url == f"{house.url}/dmc"
+    assert run(["server", "ping", server.url]) == 0
+
+
 def test_a_code_that_is_not_good_is_told(start: Start, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     house = start(False)
     assert run(["client", "pair", where(house), "AAAAAAAA"]) == 4
@@ -111,7 +120,7 @@ def test_a_fingerprint_is_not_traded_for_a_way_without_tls(start: Start, home: P
     assert "does not speak TLS" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("address", ["", "http://", "nas:port", "ftp://nas", "nas/path"])
+@pytest.mark.parametrize("address", ["", "http://", "nas:port", "ftp://nas", "nas/a b", "nas/api"])
 def test_what_is_no_address_is_a_usage_error(home: Path, address: str) -> None:
     assert run(["client", "pair", address, "ABCDEFGH"]) == 2
 

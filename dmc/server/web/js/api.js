@@ -2,7 +2,8 @@
 
 import { sentence, t } from "./words.js";
 
-export const API = "/api/v1";
+// This file is /web/VERSION/js/api.js of the server, which may stand below a path of a proxy.
+export const API = new URL("../../../api/v1", import.meta.url).pathname;
 export const ITEMS = `${API}/items`;
 export const UPLOADS = `${API}/uploads`;
 export const EVENTS = `${API}/events`;
