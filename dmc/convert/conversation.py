@@ -10,6 +10,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import Any
 
+from dmc.convert.launch import NOT_BEGUN
 from dmc.convert.wire import LINE_LIMIT, Rubbish, Walls, decode
 from dmc.jobs import ErrorNote, Job, MadeFile, Progress, Report
 
@@ -134,6 +135,9 @@ def death_of(job: Job, code: int | None) -> Report:
     """The report of a worker that ended without one; `code` is its exit code, or minus the signal, or None if nobody saw it."""
     if code == -signal.SIGXCPU:
         return report_of(job, "failed", "TooLarge", "it took more processor time than one job may use.", "Raise the limit cpu_s.")
+    if code == NOT_BEGUN:
+        hint = "It is tried again. The machine may lack memory, processes or open files."
+        return report_of(job, "unavailable", "NoWorker", "no worker could be started.", hint)
     hint = "The item's log holds its last words."
     if code is None:
         return report_of(job, "crashed", "WorkerDied", "the process that starts the workers died, and the worker with it.", hint)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from dmc.convert import sandbox, worker
-from dmc.convert.launch import PACKET
+from dmc.convert.launch import NOT_BEGUN, PACKET
 
 _PR_SET_CHILD_SUBREAPER = 36
 _SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "thaw": signal.SIGCONT}
@@ -87,7 +87,12 @@ class _ForkServer:
         return True
 
     def _fork(self, number: int, channel: int) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # No memory, or no process left: the others must not die of it.
+            os.close(channel)
+            self._answer({"died": number, "code": NOT_BEGUN})
+            return
         if pid == 0:
             self._be_child(channel)
         os.close(channel)

@@ -6,6 +6,7 @@ one who kills. Imports little, so that the warm process can begin to warm up bef
 """
 
 import array
+import contextlib
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ ENGINE = "dmc.convert.engine:convert"
 
 PACKET = 4096
 """Longest message between the fork server and its owner, in bytes."""
+
+NOT_BEGUN = os.EX_OSERR  # The exit code of a worker that there never was: the system gave no process, memory or descriptor.
 
 Method = Literal["fork-server", "fresh-process"]
 
@@ -53,7 +56,7 @@ class Launcher(Protocol):
         ...
 
     def launch(self, number: int, channel: int) -> None:
-        """Begin a worker that speaks on descriptor `channel`; the caller closes it afterwards."""
+        """Begin a worker that speaks on descriptor `channel`; the caller closes it afterwards. Where none can be had it `Died` at once."""
         ...
 
     def kill(self, number: int) -> None:
@@ -105,10 +108,12 @@ class ForkServer:
                 _send_fork(self._control or self._connect(), number, channel)
             except (BrokenPipeError, ConnectionResetError):
                 self._bury_server()
+            except OSError:
+                break
             else:
                 self._living.add(number)
                 return
-        self._orphaned.append(Died(number, None))
+        self._orphaned.append(Died(number, NOT_BEGUN))
 
     def kill(self, number: int) -> None:
         self._ask("kill", number)
@@ -168,9 +173,11 @@ class ForkServer:
 
     def _connect(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            code = _FORK_SERVER.format(path=_search_path(), fd=theirs.fileno(), entry=self._entry)
-            self._process = _python(code, theirs.fileno())
+        with theirs, contextlib.ExitStack() as unless_begun:
+            unless_begun.callback(ours.close)
+            fd = theirs.fileno()
+            self._process = _python(_FORK_SERVER.format(path=_search_path(), fd=fd, entry=self._entry), fd)
+            unless_begun.pop_all()
         self._control = ours
         return ours
 
@@ -192,15 +199,19 @@ class FreshProcess:
 
     def __init__(self) -> None:
         self._living: dict[int, subprocess.Popen[bytes]] = {}
-        self._born: list[Born] = []
+        self._begun: list[Born | Died] = []
 
     def start(self) -> None:
         """Nothing needs to be ready."""
 
     def launch(self, number: int, channel: int) -> None:
-        process = _python(_FRESH_WORKER.format(path=_search_path(), fd=channel), channel, own_session=False)
-        self._living[number] = process
-        self._born.append(Born(number, process.pid))
+        try:
+            process = _python(_FRESH_WORKER.format(path=_search_path(), fd=channel), channel, own_session=False)
+        except OSError:
+            self._begun.append(Died(number, NOT_BEGUN))
+        else:
+            self._living[number] = process
+            self._begun.append(Born(number, process.pid))
 
     def kill(self, number: int) -> None:
         self._signal(number, signal.SIGKILL)
@@ -220,8 +231,7 @@ class FreshProcess:
         """Nothing stands between us and the workers that could be stuck."""
 
     def happened(self) -> Sequence[Born | Died]:
-        found: list[Born | Died] = [*self._born]
-        self._born.clear()
+        found, self._begun = self._begun, []
         for number, process in list(self._living.items()):
             code = process.poll()
             if code is not None:

@@ -1,5 +1,6 @@
 """Workers and their deaths: nothing is left behind, whoever dies first."""
 
+import errno
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 from dmc.clock import ManualClock
 from dmc.conversions import with_own_types
 from dmc.convert import pool as pool_module
+from dmc.convert.launch import Method
 from dmc.convert.limits import Limits
 from dmc.convert.pool import WorkerPool
 from dmc.errors import UsageFault
@@ -252,3 +254,34 @@ def test_a_default_option_counts_where_neither_type_nor_job_says_otherwise(tmp_p
         ):
             pool.submit(a_job(tmp_path, name, conversion_type=kind, options=options))
             assert json.loads(until_report(pool).reason or "")[1]["on_loss"] == expected
+
+
+def _no_process(*_: object, **__: object) -> int:
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+@pytest.mark.parametrize("method", ["fork-server", "fresh-process"])
+def test_a_worker_that_cannot_be_started_is_a_fault_that_time_heals(
+    tmp_path: Path, method: Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_pool("copies", method=method) as pool:
+        pool._launcher.give_up()  # As if the system had ended the fork server for its memory.
+        with monkeypatch.context() as short:
+            short.setattr(subprocess, "Popen", _no_process)
+            pool.submit(a_job(tmp_path, "one"))
+            report = until_report(pool)
+        assert (report.kind, report.errors[0].code) == ("unavailable", "NoWorker")
+        assert pool.free_slots() == 2
+        pool.submit(a_job(tmp_path, "two"))
+        assert until_report(pool).kind == "converted"
+
+
+def test_the_fork_server_and_its_workers_outlive_a_fork_that_fails(tmp_path: Path) -> None:
+    with a_pool("sleeps_for_ever", module="tests.convert.no_second_fork") as pool:
+        pool.submit(a_job(tmp_path, "one"))
+        (at_work,) = progresses(pool, 1)
+        pool.submit(a_job(tmp_path, "two"))
+        report = until_report(pool)
+        assert (report.item_id, report.kind, report.errors[0].code) == ("two", "unavailable", "NoWorker")
+        assert [worker.pid for worker in pool.workers()] == [at_work.worker_pid]
+        assert is_alive(at_work.worker_pid)
