@@ -39,7 +39,11 @@ def test_no_promise_is_broken_by_a_crash_inside_the_recovery(tmp_path, folding):
 @pytest.mark.slow
 @pytest.mark.parametrize("folding", FOLDINGS)
 def test_no_promise_is_broken_by_any_crash_there_is(tmp_path, folding):
+    tried = 0
     for number, moment in enumerate(lives(tmp_path, FOLDINGS[folding])):
         for how, disk in crashes(moment):
+            tried += 1
             with told(f"step {number}, {how}"):
                 judge(tmp_path, disk, moment.promises)
+        print(f"{folding}: {tried} disks after {number + 1} steps", flush=True)
+    assert tried >= 10_000
