@@ -161,7 +161,7 @@ class Document(Reader):
         except SyncFailed:
             raise
         except OSError as problem:
-            _LOG.warning("fold-put-off", file=self._files.snapshot.name, reason=problem)
+            _LOG.warning("a fold was put off", file=self._files.snapshot.name, reason=problem)
             self._files.drop_temps()
             self._read_all(locked=True)  # It may have come as far as the fold line.
             return
@@ -200,7 +200,7 @@ class Document(Reader):
             loaded = self._files.create()
         elif loaded.damage:
             for damage in loaded.damage:
-                _LOG.warning("index-damaged", file=self._files.snapshot.name, kind=damage.kind, detail=damage.detail)
+                _LOG.warning("the index is damaged", file=self._files.snapshot.name, kind=damage.kind, detail=damage.detail)
             loaded = self._files.mend(loaded)
         else:
             loaded = self._files.renew(loaded)

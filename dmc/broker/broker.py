@@ -111,11 +111,11 @@ class Broker:
             except (DiskFault, TornLedger, Superseded):
                 raise
             except Unavailable as problem:
-                _LOG.warning("step-put-off", reason=problem)
+                _LOG.warning("a step was put off", reason=problem)
                 self._clock.wait(stop, IDLE_LOOK_S)
             except Exception:
                 faults += 1
-                _LOG.fault("step-failed", faults=faults)
+                _LOG.fault("a step failed", faults=faults)
                 if faults >= MOST_FAULTS:
                     raise
                 self._clock.wait(stop, IDLE_LOOK_S)
@@ -139,7 +139,7 @@ class Broker:
         try:
             self._bench.close()
         except (Superseded, DiskFault) as problem:  # The next start, or the newer broker, puts back what ran.
-            _LOG.error("stopped-without-putting-back", reason=problem)
+            _LOG.error("stopped without putting back what ran", reason=problem)
         finally:
             self._control.release()
 
@@ -171,7 +171,7 @@ class Broker:
         except Exception:  # noqa: BLE001 - a last line of defence: one odd report must not stop the queue
             self._attempts.rest(report.item_id)
             self._bench.let_go(report.item_id)  # In progress without a job: it is put back, and rests.
-            _LOG.fault("report-failed", item=report.item_id, kind=report.kind)
+            _LOG.fault("a report could not be taken in", item=report.item_id, kind=report.kind)
 
     def _follow(self) -> bool:
         """Take in what anybody changed in the ledger."""
@@ -229,7 +229,7 @@ class Broker:
             raise
         except Exception:  # noqa: BLE001 - a last line of defence: one odd item must not stop the queue
             tries = self._attempts.rest(action.item_id)
-            _LOG.fault("action-failed", item=action.item_id, verb=action.verb, tries=tries)
+            _LOG.fault("an action failed", item=action.item_id, verb=action.verb, tries=tries)
 
     def _carry_out(self, action: Action) -> None:
         item_id, now = action.item_id, rfc3339(self._clock.now())
@@ -258,4 +258,4 @@ class Broker:
             self._control.beat(os.getpid(), self._epoch, mode, said, frozen=self._bench.is_frozen)
             self._bench.tell()
         except DiskFull as problem:
-            _LOG.warning("not-told", reason=problem)
+            _LOG.warning("no room for the sign of life", reason=problem)

@@ -73,6 +73,8 @@ class Control:
         self._lock = ProcessLock(data / "broker.lock", timeout_s=lock_wait_s)
         self._is_held = False
         self._last_beat: tuple[float, object] | None = None
+        self._seen: tuple[Beat, float] | None = None  # The last sign of life that was looked at, and when it was given.
+        self._looked_at = 0.0
 
     def hold(self) -> None:
         """Become the only broker of this data folder; raises Locked with the pid of the one that is."""
@@ -142,9 +144,19 @@ class Control:
             return None
 
     def beat_age_s(self) -> float | None:
-        """Seconds since the broker's last sign of life; None if there never was one."""
-        beat = self.last_beat()
-        return None if beat is None else max(0.0, (self._clock.now() - beat.beat_at).total_seconds())
+        """Seconds since the broker's last sign of life; None if there never was one.
+
+        Only a first look has to believe the wall clock. From then on a sign is new when it is another one than before, and grows old by
+        the clock of this process: a wall clock that jumps makes no dead broker look alive.
+        """
+        beat, now = self.last_beat(), self._clock.monotonic()
+        if beat is None:
+            return None
+        if self._seen is None or self._seen[0] != beat:
+            age = max(0.0, (self._clock.now() - beat.beat_at).total_seconds())
+            self._seen = (beat, now - (age if self._seen is None else min(age, now - self._looked_at)))
+        self._looked_at = now
+        return now - self._seen[1]
 
     def waiting(self) -> dict[str, Any] | None:
         """Why the queue waits, as the broker said last; `broker-down` if it says nothing. Keys: code, message, until."""

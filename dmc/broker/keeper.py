@@ -71,7 +71,7 @@ class Keeper:
             self.pending.discard(item.item_id)  # Nothing to move; whoever needs the original will find it missing.
             return False
         except DmcError as problem:
-            _LOG.warning("folder-not-moved", item=item.item_id, to=PLACE_OF[item.status], reason=problem)
+            _LOG.warning("a folder was not moved", item=item.item_id, to=PLACE_OF[item.status], reason=problem)
             self.pending.add(item.item_id)
             return False
         self.pending.discard(item.item_id)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dmc.broker.ledger import Change, Finding, Guard, LedgerReport, Op, Put, check_op
-from dmc.broker.ledger_sqlite_tables import SCHEMA, TABLES
+from dmc.broker.ledger_sqlite_tables import SCHEMA, TABLES, connected
 from dmc.broker.reserve import Reserve
 from dmc.errors import Conflict, DiskFault, DiskFull, DmcError, Locked, Refused, TornLedger
 from dmc.items import Item, Status
@@ -22,7 +22,6 @@ INDEX_FILE = "index.sqlite"
 RESERVE_FILE = "index.sqlite-reserve"
 REMEMBERED_CHANGES = 20_000
 _LOOK_EVERY_S = 0.1
-_MOST_LOG_PAGES = 4096  # Past this a change also writes the log back, some syncs more; a broker at rest does that before.
 _PAGE = 50
 _BEYOND = "\U0010ffff"  # Sorts behind every id.
 
@@ -37,8 +36,8 @@ class LedgerSqlite:
         self._changed = threading.Condition()
         self._writing, self._reading = threading.Lock(), threading.Lock()
         with self._translated():
-            self._writer = _connected(path, lock_timeout_s)
-            self._reader = _connected(path, lock_timeout_s)
+            self._writer = connected(path, lock_timeout_s)
+            self._reader = connected(path, lock_timeout_s)
 
     @classmethod
     def open(cls, data: Path, *, recover: bool = True, lock_timeout_s: float = 10.0, reserve_bytes: int = 1024 * 1024) -> Self:
@@ -56,7 +55,7 @@ class LedgerSqlite:
 
     def _make_durable(self) -> None:
         """Write into the database, onto new pages, what a dying process has left in the log and may never have synced."""
-        if self._with_reserve(lambda: self._write_back("FULL")):
+        if self._with_room(lambda: self._write_back("FULL")):
             raise Locked(f"{self._path.name} is held by another process.")
         self._reserve.fill()
 
@@ -143,17 +142,23 @@ class LedgerSqlite:
     def change(self, ops: Sequence[Op], guard: Guard | None = None) -> int:
         if not ops:
             return self.seq
-        if any(not op.expected_version for op in ops):
-            return self._change(ops, guard)  # Something new may not use up the reserve, a change of what exists may.
-        return self._with_reserve(lambda: self._change(ops, guard))
+        self._reserve.refill()  # Before conversions take the room: a log that cannot be written back could never shrink.
+        # Something new may not use up the reserve, a change of what exists may.
+        return self._with_room(lambda: self._change(ops, guard), may_use_reserve=all(op.expected_version for op in ops))
 
-    def _with_reserve(self, do: Callable[[], int]) -> int:
+    def _with_room(self, do: Callable[[], int], *, may_use_reserve: bool = True) -> int:
+        """Do it; on a full disk again with the log's room given back, and again with the reserve's, into which the log goes."""
+        with contextlib.suppress(DiskFull):
+            return do()
         try:
+            self._write_back("TRUNCATE")
             return do()
         except DiskFull:
-            if not self._reserve.drop():
+            if not may_use_reserve or not self._reserve.drop():
                 raise
-            return do()
+        with contextlib.suppress(DiskFull):
+            self._write_back("TRUNCATE")
+        return do()
 
     def _change(self, ops: Sequence[Op], guard: Guard | None) -> int:
         with self._transaction() as seq:
@@ -282,14 +287,6 @@ class LedgerSqlite:
             "Nothing more is read or written until dmc is started anew; look at the disk and the system log.",
         )
         return self._fault
-
-
-def _connected(path: Path, lock_timeout_s: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=lock_timeout_s, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_LOG_PAGES}")
-    return connection
 
 
 def _record(item: Item) -> str:

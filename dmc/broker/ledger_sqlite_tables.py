@@ -1,4 +1,7 @@
-"""The tables of the SQLite ledger. Every statement may be repeated: those of a newer schema are run on a database of an older one."""
+"""The tables of the SQLite ledger, and how one connects to them. Every statement may be repeated: those of a newer schema are run on a database of an older one."""
+
+import sqlite3
+from pathlib import Path
 
 SCHEMA = 2
 """1 → 2: the index of contents knows the status too."""
@@ -20,3 +23,16 @@ CREATE INDEX IF NOT EXISTS by_seq ON changes (seq);
 CREATE TABLE IF NOT EXISTS counts (status TEXT PRIMARY KEY, items INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, told_from INTEGER NOT NULL);
 """
+
+_MOST_LOG_PAGES = 4096  # Past this a change also writes the log back, some syncs more; a broker at rest does that before.
+
+
+def connected(path: Path, lock_timeout_s: float) -> sqlite3.Connection:
+    """A connection whose commits are durable when they return."""
+    connection = sqlite3.connect(path, timeout=lock_timeout_s, isolation_level=None, check_same_thread=False)
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":  # SQLite says so instead of raising, also when a sync has failed.
+        raise sqlite3.OperationalError("its write-ahead log cannot be set up")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_LOG_PAGES}")
+    return connection

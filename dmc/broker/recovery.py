@@ -41,7 +41,7 @@ class Recovery:
         """Correct everything that needs it. Raises TornLedger rather than take every folder for a foreign one."""
         self._check_not_emptied()
         for moved in self._storage.sweep(self._clock.now().timestamp() - _OLD_S):
-            _LOG.warning("foreign-file-moved", what=moved)
+            _LOG.warning("a foreign file was moved", what=moved)
         for item_id in sorted({found.item_id for found in self._storage.places(_LIVE_PLACES)} | set(self._ids())):
             item = self._ledger.get(item_id)
             if item is not None:

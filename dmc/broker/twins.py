@@ -70,6 +70,6 @@ class Twins:
     def _share(self, twin: Item, item: Item) -> bool:
         if self._storage.share(twin.item_id, twin.current_file_name, item.item_id, item.current_file_name):
             return True
-        _LOG.warning("bytes-not-shared", item=item.item_id, twin=twin.item_id)  # Nothing is lost: the work is done once more.
+        _LOG.warning("bytes not shared", item=item.item_id, twin=twin.item_id)  # Nothing is lost: the work is done once more.
         self._storage.empty_out(item.item_id)
         return False

@@ -134,9 +134,9 @@ class Workbench:
             ended = self._ended(told.model_copy(update={"kind": "unavailable", "errors": (note,)}))
         self.let_go(report.item_id)
         if ended is None:
-            _LOG.warning("report-not-expected", item=report.item_id, attempt=report.attempt, kind=report.kind)
+            _LOG.warning("a report that nobody expected", item=report.item_id, attempt=report.attempt, kind=report.kind)
         else:
-            _LOG.info("job-ended", item=ended.item_id, kind=told.kind, status=ended.status)
+            _LOG.info("a job ended", item=ended.item_id, kind=told.kind, status=ended.status)
 
     def _checked(self, report: Report) -> Report:
         """A worker that says `converted` must have left what it says."""
@@ -195,7 +195,7 @@ class Workbench:
         try:
             self.finish(report)
         except DiskFull as problem:  # It stays in progress; the next start puts it back.
-            _LOG.warning("report-lost", item=report.item_id, reason=problem)
+            _LOG.warning("a report was lost", item=report.item_id, reason=problem)
             self.let_go(report.item_id)
 
 

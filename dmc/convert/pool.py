@@ -87,7 +87,7 @@ class WorkerPool:
                 f"sandbox = required, but: {'; '.join(walls.missing)}.", 'Set sandbox = "best-effort", or use a newer kernel.'
             )
         self._log.info(
-            "workers_ready", slots=self._slots, sandbox=self._mode, walls=", ".join(walls.active), missing="; ".join(walls.missing)
+            "workers are ready", slots=self._slots, sandbox=self._mode, walls=", ".join(walls.active), missing="; ".join(walls.missing)
         )
         self._launcher.start()
 
@@ -289,7 +289,7 @@ class WorkerPool:
             report = death_of(job, code)
         elif run.verdict is None and (why := doubt(job, report)) is not None:
             report = report_of(job, "crashed", "BadReport", f"the worker's report cannot be believed: {why}.")
-        self._log.info("job_ended", item=job.item_id, attempt=job.attempt, kind=report.kind, exit_code=code)
+        self._log.info("a worker ended a job", item=job.item_id, attempt=job.attempt, kind=report.kind, exit_code=code)
         return report
 
     def _quiet_bell(self) -> None:

@@ -98,10 +98,10 @@ def run(engine: Engine, job: Job, limits: Limits, on_progress: Callable[[Progres
     except DmcError as refused:
         problem = refused
     except OSError as fault:
-        Log("convert").fault("engine_failed", item=job.item_id)
+        Log("convert").fault("an engine failed", item=job.item_id)
         problem = _os_fault(fault)
     except Exception as unforeseen:  # noqa: BLE001
-        Log("convert").fault("engine_failed", item=job.item_id)
+        Log("convert").fault("an engine failed", item=job.item_id)
         problem = StillBroken(f"the engine failed with {type(unforeseen).__name__}.", "The item's log holds the details.")
     return _report_of(job, problem)
 

@@ -52,8 +52,34 @@ def test_a_heartbeat_has_an_age(tmp_path, clock):
     clock.advance(3)
     assert theirs.beat_age_s() == 3
     assert (theirs.last_beat().pid, theirs.last_beat().mode) == (4711, "run")
-    clock.jump(-10)
+    clock.advance(2)
+    assert theirs.beat_age_s() == 5
+    ours.beat(4711, "epoch", Mode.RUN)
+    clock.advance(1)
+    assert theirs.beat_age_s() == 1
+
+
+def test_a_dead_broker_does_not_look_alive_when_the_clock_is_put_back(tmp_path, clock):
+    ours, theirs = control(tmp_path, clock), control(tmp_path, clock)
+    ours.beat(4711, "epoch", Mode.RUN)
     assert theirs.beat_age_s() == 0
+    clock.jump(-3600)
+    clock.advance(40)
+    assert theirs.beat_age_s() == 40
+    assert theirs.waiting()["code"] == "broker-down"
+
+
+def test_a_living_broker_does_not_look_dead_when_the_clock_is_put_forward(tmp_path, clock):
+    ours, theirs = control(tmp_path, clock), control(tmp_path, clock)
+    ours.beat(4711, "epoch", Mode.RUN)
+    assert theirs.beat_age_s() == 0
+    clock.jump(3600)
+    clock.advance(1)
+    assert theirs.beat_age_s() == 1
+    ours.beat(4711, "epoch", Mode.RUN)
+    clock.jump(7200)
+    clock.advance(2)
+    assert theirs.beat_age_s() == 2, "a new sign is no older than the last look"
 
 
 def test_heartbeats_are_written_twice_a_second_at_most(tmp_path, clock):

@@ -39,6 +39,30 @@ def test_on_a_full_disk_what_exists_may_use_the_reserve(tmp_path):
     ledger.change([Put(item, 1) for item in wanted])
     assert ledger.select() == wanted
     assert not reserve.exists()
+    ledger.change([Put(wanted[0].changed(priority=1), 2)])
+    assert reserve.stat().st_size == 1024 * 1024, "it stands ready again before the next change"
+    reserve.unlink()
     ledger.checkpoint()
     assert reserve.stat().st_size == 1024 * 1024
+    ledger.close()
+
+
+def test_on_a_full_disk_the_log_gives_its_room_back(tmp_path):
+    ledger, ids = LedgerSqlite.open(tmp_path), ItemIds()
+    item, log = an_item(ids.next()), tmp_path / "index.sqlite-wal"
+    ledger.change([Put(item, 0)])
+    changes, refusals = [], [DiskFull("full.", "Free some space.")]
+    apply = ledger._apply
+
+    def refused_once(op):
+        changes.append(log.stat().st_size)
+        if refusals:
+            raise refusals.pop()
+        apply(op)
+
+    ledger._apply = refused_once
+    ledger.change([Put(an_item(ids.next()), 0)])
+    assert changes[0] > 0
+    assert changes[1] == 0
+    assert len(ledger.select()) == 2
     ledger.close()

@@ -99,7 +99,7 @@ def test_a_fault_in_any_one_system_call_loses_nothing_answered(case, tmp_path):
         ends.append(-9 if done.returncode == 137 else done.returncode)
         check(data, kind, done.stdout)
         if ends[-3:] == [0, 0, 0]:
-            break  # Not at the first: SQLite does not mind a folder that cannot be synced.
+            break  # Not at the first: SQLite does not mind a journal of its own that cannot be synced.
     assert ends[-3:] == [0, 0, 0], "there is no end to its system calls"
     assert must_end in ends, ends
     assert len(ends) > 5
@@ -189,6 +189,7 @@ storage = StorageDirs(data, disk)
 storage.prepare()
 always = Folding(eager_s=float("inf"))
 reserve = 300_000
+floor = 100_000 if kind == "sqlite" else 0  # Its log wants some room to be written back into the database.
 if kind == "sqlite":
     ledger = LedgerSqlite.open(data, reserve_bytes=reserve)
 else:
@@ -234,7 +235,8 @@ def settle():
         if quiet > 12:
             return
 
-broker = Broker(ledger, storage, Copier(), clock, Control(data, disk, clock), ThreadIndex(data, disk, clock), BrokerSettings(disk_floor=0))
+control = Control(data, disk, clock)
+broker = Broker(ledger, storage, Copier(), clock, control, ThreadIndex(data, disk, clock), BrokerSettings(disk_floor=floor))
 broker.start_up()
 spare = data / "spare"
 spare.write_bytes(os.urandom(400_000))
@@ -270,6 +272,7 @@ for turn in range(4):
     if turn < 3 and storage.free_bytes() > 400_000:
         ballast.write_bytes(os.urandom(300_000))
 spare.unlink()
+control.ask("drain")  # Else what is freed below is converted into at once.
 for item in ledger.select(limit=1000):
     if item.status.is_finished and storage.free_bytes() < 500_000:  # A start wants some room.
         wish(ledger, item.item_id, Wish.DELETE)
@@ -285,7 +288,8 @@ assert report.findings == (), report.findings
 assert os.listdir(data / "quarantine") == []
 statuses = {str(status): number for status, number in ledger.counts().items()}
 assert full["admit"] and full["convert"] + full["step"], full
-assert len(answered) > 20, len(answered)
+assert full["wish"] == 0, full  # What makes room is never refused for lack of it.
+assert len(answered) > 20, (len(answered), full)
 broker.stop()
 ledger.close()
 ballast.unlink(missing_ok=True)
@@ -295,9 +299,9 @@ print(len(answered), "answered", full, statuses)
 """
 
 
-def in_a_tiny_file_system(folder: Path, command: list[str]) -> list[str]:
+def in_a_tiny_file_system(folder: Path, command: list[str], megabytes: int = 3) -> list[str]:
     """The command inside a mount namespace of its own, with a few megabytes of tmpfs at `folder`."""
-    mount = 'mount -t tmpfs -o size=3m none "$0" && exec "$@"'
+    mount = f'mount -t tmpfs -o size={megabytes}m none "$0" && exec "$@"'
     return ["unshare", "-rm", "sh", "-c", mount, str(folder), *command]
 
 
@@ -313,7 +317,8 @@ def test_a_file_system_that_is_really_full_loses_nothing_and_work_goes_on(kind, 
     data.mkdir()
     if not may_mount(data):
         pytest.skip("this machine lets nobody mount a tmpfs, not even in a namespace of its own")
-    command = in_a_tiny_file_system(data, [sys.executable, "-c", FULL, str(data), kind, str(tmp_path / "source.mov")])
+    works = [sys.executable, "-c", FULL, str(data), kind, str(tmp_path / "source.mov")]
+    command = in_a_tiny_file_system(data, works, {"json": 3, "sqlite": 4}[kind])  # SQLite's log stays as large as it once was.
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     print(done.stdout)
