@@ -15,6 +15,7 @@ from dmc.broker.decide import Action, Standing, decide
 from dmc.broker.executor import Executor
 from dmc.broker.keeper import Keeper
 from dmc.broker.ledger import Ledger
+from dmc.broker.queue import Queue
 from dmc.broker.recovery import Recovery, every
 from dmc.broker.retention import Retention
 from dmc.broker.stance import Stance, Stances, Waiting, why_waiting
@@ -32,6 +33,8 @@ from dmc.quiet_hours import QuietHours
 _LOG = Log("broker")
 
 IDLE_LOOK_S = 0.25
+FOLD_EVERY_S = 60.0
+"""So often the ledger's journal is folded while something is converted; at rest it is folded at once."""
 MOST_FAULTS = 5
 """So many steps in a row may fail in a way that nobody foresaw, before the process ends for its supervisor to start it anew."""
 
@@ -71,12 +74,12 @@ class Broker:
         self._retention = Retention(ledger, clock, self._check_epoch, days=settings.acknowledged_days)
         self._attempts = Attempts(clock)
         self._bench = Workbench(storage, executor, self._keeper, Twins(ledger, storage), self._attempts, threads, clock)
-        self._standings: dict[str, Standing] = {}
+        self._queue = Queue()
         self._seq: int | None = None
         self._decided_for: object = None
         self._stances = Stances(control, settings.quiet_hours, clock)
         self._waiting: Waiting | None = None
-        self._folded_at = -1
+        self._folded_at, self._fold_again_at = -1, 0.0
         self.rounds = 0  # Counts on while the loop lives.
 
     def _check_epoch(self) -> None:
@@ -121,7 +124,8 @@ class Broker:
                 self._clock.wait(stop, IDLE_LOOK_S)
 
     def _wait(self) -> None:
-        """Until a worker says something or somebody changes the ledger. An idle moment folds the journal.
+        """Until a worker says something or somebody changes the ledger. An idle moment folds the journal, one between two looks at the
+        workers only once a minute.
 
         While something runs, the workers are waited for and the ledger is looked at often: the slots must not stand empty.
         """
@@ -130,7 +134,14 @@ class Broker:
             self._ledger.watch(seen, LOOK_EVERY_S)
         elif self._bench.running and not self._bench.is_frozen:
             self._bench.wait()
-        elif self._ledger.watch(seen, IDLE_LOOK_S) == seen != self._folded_at:
+            if self._clock.monotonic() >= self._fold_again_at:
+                self._fold(seen)
+        elif self._ledger.watch(seen, IDLE_LOOK_S) == seen:
+            self._fold(seen)
+
+    def _fold(self, seen: int) -> None:
+        if seen != self._folded_at:
+            self._fold_again_at = self._clock.monotonic() + FOLD_EVERY_S
             self._ledger.checkpoint()
             self._folded_at = seen
 
@@ -187,7 +198,7 @@ class Broker:
         return True
 
     def _take_stock(self) -> None:
-        self._standings.clear()
+        self._queue.clear()
         for status in (Status.TO_DO, Status.IN_PROGRESS):
             for item in every(self._ledger, status):
                 self._note(item.item_id, item)
@@ -197,11 +208,8 @@ class Broker:
     def _note(self, item_id: str, item: Item | None) -> None:
         if item is not None and item.status is Status.TO_DO and self._storage.place_of(item_id) is Place.INCOMING:
             self._keeper.apply(item)
-        standing = None if item is None else Standing.of(item)
-        if standing is not None and standing.matters:
-            self._standings[item_id] = standing
-        else:
-            self._standings.pop(item_id, None)
+        if item is None or not self._queue.note(Standing.of(item)):
+            self._queue.forget(item_id)
             self._attempts.forget(item_id)
 
     def _act(self, stance: Stance) -> bool:
@@ -212,12 +220,12 @@ class Broker:
         basis = (self._seq, stance, has_room, resting, free, running)
         if basis == self._decided_for:
             return False
-        standings = self._standings.values()
-        actions = decide(standings, running=running, resting=resting, free_slots=free, stance=stance, has_room=has_room)
+        pressing, waiting = self._queue.pressing(), self._queue.waiting()
+        actions = decide(pressing, waiting, running=running, resting=resting, free_slots=free, stance=stance, has_room=has_room)
         for action in actions:
             self._do(action)
         self._decided_for = basis
-        to_do = sum(one.status is Status.TO_DO for one in standings)
+        to_do = self._queue.to_do
         self._waiting = why_waiting(stance, to_do=to_do, resting=len(resting), running=len(running), free_slots=free, has_room=has_room)
         return bool(actions)
 

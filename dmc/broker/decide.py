@@ -1,9 +1,10 @@
 """What to do next, as a pure function: (items, running jobs, free slots, stance) → actions. It touches nothing.
 
+Of the items that wait it looks at the first few only: a step costs the same however long the queue is (`queue.py` keeps their order).
+
 Items are seen as `Standing`: the little of a record that decisions need, for a hundred thousand of them at once.
 """
 
-import heapq
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Literal
@@ -46,9 +47,18 @@ class Action:
 
 
 def decide(
-    standings: Iterable[Standing], *, running: Set[str], resting: Set[str], free_slots: int, stance: Stance, has_room: bool
+    pressing: Iterable[Standing],
+    waiting: Iterable[Standing],
+    *,
+    running: Set[str],
+    resting: Set[str],
+    free_slots: int,
+    stance: Stance,
+    has_room: bool,
 ) -> list[Action]:
-    """What to do with items that matter. `running` have a job, `resting` wait for another try, `has_room`: the disk floor is kept.
+    """What to do with items that matter. `waiting`: those to do that nobody wants cancelled and nobody holds, in the order in which they
+    are begun; `pressing`: those in progress and those with a wish. `running` have a job, `resting` wait for another try, `has_room`: the
+    disk floor is kept.
 
     1 finished, wish delete                   → remove
     2 finished_with_errors, wish retry        → retry: to_do, another attempt
@@ -56,37 +66,32 @@ def decide(
     4 in_progress and running, wish cancel    → kill; its report ends it
     5 in_progress and running, to be put back → kill; its report puts it back; freezing is the workbench's, for all at once
     6 in_progress and not running             → put back: whoever ran it is gone
-    7 to_do, new ones are begun, disk has room→ claim, the highest priority first, then the oldest, as many as there are slots;
+    7 to_do, new ones are begun, disk has room→ claim, in their order, as many as there are slots;
                                                 but not while a twin is in progress: its end may do for both; and none that
                                                 is held until an operator adopts it
     """
     actions: list[Action] = []
-    waiting: list[Standing] = []
     begun: set[int | None] = set()
-    for one in standings:
+    for one in pressing:
         verb = _verb(one, one.item_id in running, stance)
         if verb is not None:
             actions.append(Action(verb, one.item_id))
-        elif one.status is Status.TO_DO and not one.is_held and one.item_id not in resting:
-            waiting.append(one)
         if one.status is Status.IN_PROGRESS:
             begun.add(one.content)
     if stance.begins and has_room and free_slots > 0:
-        actions += [Action("claim", one.item_id) for one in _first(waiting, begun - {None}, free_slots)]
+        free = (one for one in waiting if one.item_id not in resting and (one.content is None or one.content not in begun))
+        actions += [Action("claim", one.item_id) for one in _first(free, free_slots)]
     return actions
 
 
-def _first(waiting: list[Standing], begun: Set[int | None], count: int) -> list[Standing]:
-    """The `count` that come first, one of each content and none of what is begun."""
-    looked_at = count
-    while True:
-        chosen: dict[object, Standing] = {}
-        for one in heapq.nsmallest(looked_at, waiting, key=lambda one: (-one.priority, one.item_id)):
-            if one.content not in begun:
-                chosen.setdefault(one.item_id if one.content is None else one.content, one)
-        if len(chosen) >= count or looked_at >= len(waiting):
-            return list(chosen.values())[:count]
-        looked_at *= 4
+def _first(waiting: Iterable[Standing], count: int) -> list[Standing]:
+    """The `count` that come first, one of each content."""
+    chosen: dict[object, Standing] = {}
+    for one in waiting:
+        chosen.setdefault(one.item_id if one.content is None else one.content, one)
+        if len(chosen) == count:
+            break
+    return list(chosen.values())
 
 
 def _verb(one: Standing, runs: bool, stance: Stance) -> Verb | None:

@@ -1,4 +1,7 @@
-"""The tables of the SQLite ledger, and how one connects to them. Every statement may be repeated: those of a newer schema are run on a database of an older one."""
+"""The tables of the SQLite ledger, and how one connects to them.
+
+Every statement may be repeated: those of a newer schema are run on a database of an older one.
+"""
 
 import sqlite3
 from pathlib import Path

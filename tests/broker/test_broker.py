@@ -498,3 +498,39 @@ def test_sidecars_are_in_the_record_and_in_outcome_json(house):
     assert house.ledger.get(item.item_id).result.sidecars == (told,)
     found = outcomes.read_outcome(house.storage.read_outcome(item.item_id))
     assert found.result.sidecars == (told,)
+
+
+def test_the_journal_is_folded_once_a_minute_while_something_is_converted(house):
+    folds, fold = [], house.ledger.checkpoint
+    house.ledger.checkpoint = lambda: (folds.append(house.clock.monotonic()), fold())
+    house.add()
+    house.settle()
+    house.broker._wait()
+    assert len(folds) == 1
+    house.add()
+    for _ in range(7):
+        house.settle()
+        house.broker._wait()
+        house.clock.advance(10)
+    assert [round(later - folds[0]) for later in folds] == [0, 60]
+    house.clock.advance(100)
+    house.broker._wait()
+    assert len(folds) == 2, "what is folded is not folded again"
+
+
+def test_a_step_looks_at_few_of_a_long_queue(house):
+    items = [house.add() for _ in range(60)]
+    house.settle()
+    looked_at, waiting = [], house.broker._queue.waiting
+
+    def counted():
+        for standing in waiting():
+            looked_at.append(standing.item_id)
+            yield standing
+
+    house.broker._queue.waiting = counted
+    house.workers.convert(items[0].item_id)
+    house.settle()
+    assert house.workers.submitted[-1].item_id == items[2].item_id
+    assert looked_at == [items[2].item_id]
+    assert len(house.broker._queue.pressing()) == 2

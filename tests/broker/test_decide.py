@@ -4,19 +4,28 @@ import pytest
 
 from dmc.broker.control import Mode, Wished
 from dmc.broker.decide import Action, Standing, decide
+from dmc.broker.queue import Queue
 from dmc.broker.stance import stance_of
 from dmc.items import Status, Wish
 
 
 def decided(*standings: Standing, running=(), resting=(), free_slots=2, mode=Mode.RUN, has_room=True) -> list[Action]:
     return decide(
-        standings,
+        queue_of(*standings).pressing(),
+        queue_of(*standings).waiting(),
         running=set(running),
         resting=set(resting),
         free_slots=free_slots,
         stance=stance_of(Wished(mode), None),
         has_room=has_room,
     )
+
+
+def queue_of(*standings: Standing) -> Queue:
+    queue = Queue()
+    for standing in standings:
+        queue.note(standing)
+    return queue
 
 
 def one(status: Status, wish: Wish | None = None, *, name: str = "a", priority: int = 0, content: int | None = None) -> Standing:
@@ -80,3 +89,36 @@ def test_finished_items_without_a_wish_do_not_matter():
     assert not one(Status.FINISHED_SUCCESSFUL).matters
     assert one(Status.FINISHED_SUCCESSFUL, Wish.DELETE).matters
     assert one(Status.TO_DO).matters
+
+
+def test_a_decision_looks_at_few_of_the_items_that_wait():
+    queue, looked_at = queue_of(*(one(Status.TO_DO, name=f"{number:05}") for number in range(10_000))), []
+
+    def counted():
+        for standing in queue.waiting():
+            looked_at.append(standing)
+            yield standing
+
+    stance = stance_of(Wished(Mode.RUN), None)
+    facts = {"running": {"r"}, "resting": {"00001"}, "stance": stance, "has_room": True}
+    begun = decide([one(Status.IN_PROGRESS, name="r")], counted(), free_slots=3, **facts)
+    assert begun == [Action("claim", name) for name in ("00000", "00002", "00003")]
+    assert len(looked_at) == 4
+    decide([], counted(), free_slots=0, **facts)
+    assert len(looked_at) == 4, "without a free slot it looks at none"
+
+
+def test_a_queue_follows_how_its_items_stand():
+    queue = queue_of(*(one(Status.TO_DO, name=name) for name in "abc"))
+    queue.note(one(Status.TO_DO, name="c", priority=9))
+    queue.note(one(Status.IN_PROGRESS, name="a"))
+    assert ([it.item_id for it in queue.waiting()], [it.item_id for it in queue.pressing()], queue.to_do) == (["c", "b"], ["a"], 2)
+    queue.note(one(Status.TO_DO, Wish.CANCEL, name="b"))
+    assert ([it.item_id for it in queue.waiting()], [it.item_id for it in queue.pressing()], queue.to_do) == (["c"], ["a", "b"], 2)
+    queue.note(Standing("c", Status.TO_DO, 0, None, is_held=True))
+    assert (list(queue.waiting()), queue.to_do) == ([], 2)
+    assert not queue.note(one(Status.FINISHED_SUCCESSFUL, name="a"))
+    queue.forget("b")
+    assert ([*queue.waiting(), *queue.pressing()], queue.to_do) == ([], 1)
+    queue.clear()
+    assert queue.to_do == 0
