@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -80,7 +80,8 @@ class Item(BaseModel):
     `original_file_name` is what the user called the file: a label, never a path. `current_file_name` is the server-made
     name inside the item's folder. `attempt` counts tries that somebody asked for (1 at first, +1 per retry); `crashes` counts
     how often a try was cut short by a dying machine or worker. `errors` of an unfinished item are notes of what went before.
-    `held_since`: the record was made anew from the folders, and is not worked on before an operator adopts it.
+    `held_since`: the record was made anew from the folders, and is not worked on before an operator adopts it. `trashed_at`: it lies in
+    the trash, for which its folder does not move. `gone`: what of its files was given up on purpose.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,6 +111,8 @@ class Item(BaseModel):
     acknowledged_at: str | None = None
     idempotency_key: str | None = None
     held_since: str | None = None
+    trashed_at: str | None = None
+    gone: Literal["original", "files"] | None = None
 
     def changed(self, **fields: Any) -> Self:
         """The next version of this record with `fields` replaced; raises WrongStatus for a transition that is not in the table."""

@@ -49,6 +49,11 @@ class Reader:
         self._check()
         return self._table.ids(section, after, limit)
 
+    def moment(self) -> tuple[int, dict[str, Entry]]:
+        """The sequence number, and all records as they are with it."""
+        self._check()
+        return self._table.moment()
+
     def counts(self) -> dict[str, int]:
         """Records per section that has any."""
         self._check()

@@ -36,6 +36,11 @@ class Table:
         """All records; for the writer, who alone may change them meanwhile."""
         return self._entries
 
+    def moment(self) -> tuple[int, dict[str, Entry]]:
+        """The sequence number and a copy of the records that go with it."""
+        with self._lock:
+            return self.seq, dict(self._entries)
+
     def get(self, key: str) -> Entry | None:
         return self._entries.get(key)
 

@@ -43,7 +43,7 @@ def rebuild_ledger(settings: ServerSettings, *, dry_run: bool) -> "Rebuilt":
     with alone(settings):
         found = rebuild(open_storage(settings), rfc3339(SystemClock().now()))
         if not dry_run:
-            _write_anew(settings, found.items)
+            write_anew(settings, found.items)
         return found
 
 
@@ -84,19 +84,20 @@ def _adopt_file(settings: ServerSettings, path: Path, *, dry_run: bool) -> "list
     with alone(settings):
         items = [item.model_copy(update={"held_since": None}) for item in LedgerJson.read_odd(content)]
         if not dry_run:
-            _write_anew(settings, items)
+            write_anew(settings, items)
         return items
 
 
-def _write_anew(settings: ServerSettings, items: Any) -> None:
+def write_anew(settings: ServerSettings, items: Any, *, after_seq: int = 0) -> None:
+    """Let `items` be the whole ledger, of the kind that the settings name, with a sequence number above `after_seq`."""
     from dmc.broker.ledger_json import LedgerJson
     from dmc.broker.ledger_sqlite import LedgerSqlite
 
     if settings.ledger == "json":
-        LedgerJson.write_anew(settings.data_folder, RealDisk(), items)
+        LedgerJson.write_anew(settings.data_folder, RealDisk(), items, after_seq=after_seq)
         return
     with closing(LedgerSqlite.open(settings.data_folder)) as ledger:
-        ledger.write_anew(items)
+        ledger.write_anew(items, after_seq=after_seq)
 
 
 def migrate_ledger(settings: ServerSettings, to: str, *, dry_run: bool) -> int:

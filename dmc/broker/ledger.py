@@ -10,9 +10,11 @@ Law (each line is a contract test run on every variant):
    read everything anew. Of several changes that another process made to one item only the last may be told.
 7. `watch` returns as soon as a change of anybody (also another process) is visible, or at its timeout.
 8. Safe under many threads; several processes may have the same ledger open.
+9. `moment` tells all records as they were at one moment, whatever is changed meanwhile; nobody waits for it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -127,6 +129,10 @@ class Ledger(Protocol):
 
     def checkpoint(self) -> None:
         """Fold the journal into the snapshot now."""
+        ...
+
+    def moment(self) -> AbstractContextManager[tuple[int, Iterator[Item]]]:
+        """The sequence number of now, and every record as of then, sorted by id; to be used inside the `with` only."""
         ...
 
     def verify(self) -> LedgerReport: ...

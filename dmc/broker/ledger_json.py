@@ -7,6 +7,7 @@ transitions); how bytes reach the disk is journal.py's business.
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -206,6 +207,12 @@ class LedgerJson:
 
     def checkpoint(self) -> None:
         self._document.checkpoint()
+
+    @contextmanager
+    def moment(self) -> Iterator[tuple[int, Iterator[Item]]]:
+        self._document.refresh()
+        seq, entries = self._document.moment()
+        yield seq, (item_of(entries[key]) for key in sorted(entries))
 
     def verify(self) -> LedgerReport:
         findings = [Finding(damage.kind, damage.detail, damage.id) for damage in self._document.verify()]

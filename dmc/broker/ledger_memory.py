@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from dmc.broker.ledger import Change, Guard, LedgerReport, Op, Put, check_op
 from dmc.errors import Conflict
@@ -88,6 +89,12 @@ class LedgerMemory:
 
     def checkpoint(self) -> None:
         """Nothing is kept, so there is nothing to fold."""
+
+    @contextmanager
+    def moment(self) -> Iterator[tuple[int, Iterator[Item]]]:
+        with self._changed:
+            seq, items = self._seq, self._items  # A change makes a new dictionary.
+        yield seq, (items[item_id] for item_id in sorted(items))
 
     def verify(self) -> LedgerReport:
         return LedgerReport(len(self._items), self._seq)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dmc.broker.ledger import Change, Finding, Guard, LedgerReport, Op, Put, check_op
-from dmc.broker.ledger_sqlite_tables import SCHEMA, TABLES, connected
+from dmc.broker.ledger_sqlite_tables import SCHEMA, TABLES, connected, item_of, record_of
 from dmc.broker.reserve import Reserve
 from dmc.errors import Conflict, DiskFault, DiskFull, DmcError, Locked, Refused, TornLedger
 from dmc.items import Item, Status
@@ -75,7 +75,7 @@ class LedgerSqlite:
 
     def get(self, item_id: str) -> Item | None:
         rows = self._rows("SELECT record FROM items WHERE id = ?", item_id)
-        return _item(rows[0][0]) if rows else None
+        return item_of(rows[0][0]) if rows else None
 
     def select(self, status: Status | None = None, client_id: str | None = None, after: str = "", limit: int = 200) -> list[Item]:
         where, values = ["id > ?"], [after]
@@ -84,7 +84,7 @@ class LedgerSqlite:
                 where.append(f"{column} = ?")
                 values.append(str(value))
         sql = f"SELECT record FROM items WHERE {' AND '.join(where)} ORDER BY id LIMIT ?"  # noqa: S608 - columns are named above
-        return [_item(row[0]) for row in self._rows(sql, *values, limit)]
+        return [item_of(row[0]) for row in self._rows(sql, *values, limit)]
 
     def find(self, prefix: str, limit: int = 2) -> list[str]:
         rows = self._rows("SELECT id FROM items WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", prefix, prefix + _BEYOND, limit)
@@ -100,22 +100,22 @@ class LedgerSqlite:
     def with_key(self, client_id: str, idempotency_key: str) -> Item | None:
         sql = "SELECT record FROM items WHERE client = ? AND idempotency = ? ORDER BY id DESC LIMIT 1"
         rows = self._rows(sql, client_id, idempotency_key)
-        return _item(rows[0][0]) if rows else None
+        return item_of(rows[0][0]) if rows else None
 
     def with_content(self, sha512: str, status: Status) -> Iterator[Item]:
         sql = "SELECT id, record FROM items WHERE digest = ? AND status = ? AND id < ? ORDER BY id DESC LIMIT ?"
         before, page = _BEYOND, 1
         while rows := self._rows(sql, sha512, status.value, before, page):
-            yield from (_item(record) for _, record in rows)
+            yield from (item_of(record) for _, record in rows)
             before, page = rows[-1][0], _PAGE
 
     def wished(self) -> list[Item]:
-        return [_item(row[0]) for row in self._rows("SELECT record FROM items WHERE wish IS NOT NULL ORDER BY id")]
+        return [item_of(row[0]) for row in self._rows("SELECT record FROM items WHERE wish IS NOT NULL ORDER BY id")]
 
     def acknowledged(self, before: str, limit: int = 200) -> list[Item]:
         sql = "SELECT record FROM items WHERE acknowledged < ? AND status IN (?, ?) ORDER BY id LIMIT ?"
         finished = [status.value for status in Status if status.is_finished]
-        return [_item(row[0]) for row in self._rows(sql, before, *finished, limit)]
+        return [item_of(row[0]) for row in self._rows(sql, before, *finished, limit)]
 
     def changes_since(self, seq: int) -> list[Change] | None:
         with self._reading, self._translated():
@@ -125,7 +125,7 @@ class LedgerSqlite:
             rows = self._reader.execute(
                 "SELECT seq, id, record FROM changes WHERE seq > ? AND seq <= ? ORDER BY number", (seq, now)
             ).fetchall()
-        return [Change(number, item_id, None if record is None else _item(record)) for number, item_id, record in rows]
+        return [Change(number, item_id, None if record is None else item_of(record)) for number, item_id, record in rows]
 
     def watch(self, seq: int, timeout_s: float) -> int:
         deadline = time.monotonic() + timeout_s
@@ -166,7 +166,7 @@ class LedgerSqlite:
                 self._apply(op)
             if guard is not None:
                 guard()
-            records = [(seq, op.item_id, _record(op.item) if isinstance(op, Put) else None) for op in ops]
+            records = [(seq, op.item_id, record_of(op.item) if isinstance(op, Put) else None) for op in ops]
             self._writer.executemany("INSERT INTO changes (seq, id, record) VALUES (?, ?, ?)", records)
             self._forget_old_changes()
             self._writer.execute("UPDATE state SET seq = ?", (seq,))
@@ -189,7 +189,7 @@ class LedgerSqlite:
 
     def _store(self, item: Item) -> None:
         asked_for = (item.idempotency_key, item.wish, item.acknowledged_at, item.sha512_checksum)
-        values = (item.item_id, item.status.value, item.client_id, item.version, *asked_for, _record(item))
+        values = (item.item_id, item.status.value, item.client_id, item.version, *asked_for, record_of(item))
         self._writer.execute("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         self._count(item.status, 1)
 
@@ -225,11 +225,22 @@ class LedgerSqlite:
         with self._writing, self._translated():
             return int(self._writer.execute(f"PRAGMA wal_checkpoint({how})").fetchone()[0])
 
+    @contextlib.contextmanager
+    def moment(self) -> Iterator[tuple[int, Iterator[Item]]]:
+        with self._translated():
+            connection = connected(self._path, 0.0)  # Of its own: a long read holds nobody up.
+        with contextlib.closing(connection):
+            with self._translated():
+                connection.execute("BEGIN")
+                (seq,) = connection.execute("SELECT seq FROM state").fetchone()
+                rows = connection.execute("SELECT record FROM items ORDER BY id")
+            yield seq, (item_of(row[0]) for row in rows)
+
     def verify(self) -> LedgerReport:
         findings = [Finding("damaged", str(row[0])) for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
         for item_id, status, record in self._rows("SELECT id, status, record FROM items"):
             try:
-                item = _item(record)
+                item = item_of(record)
                 if (item.item_id, item.status) != (item_id, status):
                     findings.append(Finding("misplaced", "the record says another id or status than its row.", item_id))
             except ValueError:
@@ -287,11 +298,3 @@ class LedgerSqlite:
             "Nothing more is read or written until dmc is started anew; look at the disk and the system log.",
         )
         return self._fault
-
-
-def _record(item: Item) -> str:
-    return item.model_dump_json(exclude_none=True)
-
-
-def _item(record: str) -> Item:
-    return Item.model_validate_json(record)

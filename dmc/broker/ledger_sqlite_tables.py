@@ -1,10 +1,12 @@
-"""The tables of the SQLite ledger, and how one connects to them.
+"""The tables of the SQLite ledger, how one connects to them, and how a record stands in them.
 
 Every statement may be repeated: those of a newer schema are run on a database of an older one.
 """
 
 import sqlite3
 from pathlib import Path
+
+from dmc.items import Item
 
 SCHEMA = 2
 """1 → 2: the index of contents knows the status too."""
@@ -39,3 +41,11 @@ def connected(path: Path, lock_timeout_s: float) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_LOG_PAGES}")
     return connection
+
+
+def record_of(item: Item) -> str:
+    return item.model_dump_json(exclude_none=True)
+
+
+def item_of(record: str) -> Item:
+    return Item.model_validate_json(record)

@@ -30,7 +30,7 @@ def verify(ledger: Ledger, storage: Storage, *, digests: bool) -> LedgerReport:
 
 
 def _of_item(item: Item, storage: Storage, digests: bool) -> Iterator[Finding]:
-    if item.wish is Wish.DELETE:
+    if item.wish is Wish.DELETE or item.gone == "files":
         return
     folder = storage.folder(item.item_id)
     if folder is None:
@@ -41,7 +41,7 @@ def _of_item(item: Item, storage: Storage, digests: bool) -> Iterator[Finding]:
     waits = item.status is Status.TO_DO and place is Place.INCOMING
     if place is not PLACE_OF[item.status] and not waits:
         yield Finding("misplaced", f"the item is {item.status}, and its folder stands in {place}.", item.item_id)
-    if item.status is not Status.FINISHED_WITH_ERRORS:
+    if item.status is not Status.FINISHED_WITH_ERRORS and item.gone is None:
         yield from _of_file(item, storage, folder, item.current_file_name, item.file_size, item.sha512_checksum if digests else None)
     for told in () if item.result is None else item.result.files:
         name = f"out/{told.file_name}"

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from dmc import __version__
-from dmc.cli import broker, client, config, convert, doctor, items, plan, server, up
+from dmc.cli import backup, broker, client, config, convert, doctor, items, plan, server, up
 from dmc.cli.render import Screen
 from dmc.errors import BadSettings, DiskFull, DmcError
 
@@ -57,6 +57,7 @@ for room in (up, convert, plan, items):
 for noun, group in (("server", server), ("broker", broker), ("client", client), ("config", config)):
     app.add_typer(group.app, name=noun)
 doctor.register(app)
+backup.register(app)
 
 
 def main() -> None:

@@ -294,3 +294,15 @@ def test_a_sound_ledger_has_no_findings(ledger):
     put(ledger)
     report = ledger.verify()
     assert (report.records, report.findings) == (1, ())
+
+
+def test_a_moment_stays_what_it_was_whatever_is_changed_meanwhile(ledger):
+    first, second = put(ledger), put(ledger)
+    with ledger.moment() as (seq, items):
+        assert seq == ledger.seq
+        told = [next(items)]
+        ledger.change([Put(first.changed(priority=1), first.version), Put(second.changed(priority=1), second.version)])
+        third = put(ledger)
+        assert [*told, *items] == [first, second]
+    with ledger.moment() as (seq, items):
+        assert (seq, [item.item_id for item in items]) == (ledger.seq, [first.item_id, second.item_id, third.item_id])

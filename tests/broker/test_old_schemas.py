@@ -1,0 +1,72 @@
+"""Files that older versions wrote stay in tests/fixtures, and every one of them opens; those of a newer version are refused in words."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from dmc.broker.ledger import Ledger, Put
+from dmc.broker.ledger_json import LedgerJson
+from dmc.broker.ledger_sqlite import LedgerSqlite
+from dmc.broker.ledger_sqlite_tables import SCHEMA
+from dmc.client.outbox_journal import JournalOutbox
+from dmc.client.records import OutboxStatus
+from dmc.errors import Refused
+from dmc.files import RealDisk
+from dmc.items import Status
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+
+def check(ledger: Ledger) -> None:
+    """All that the old ledger held, and it goes on."""
+    assert {status: count for status, count in ledger.counts().items() if count} == {Status.TO_DO: 2, Status.FINISHED_WITH_ERRORS: 1}
+    assert ledger.seq == 5
+    first, second, _ = ledger.select()
+    assert (second.version, second.errors[0].code) == (3, "NotMedia")
+    assert [item.item_id for item in ledger.with_content("2" * 128, Status.FINISHED_WITH_ERRORS)] == [second.item_id]
+    ledger.change([Put(first.changed(priority=1), first.version)])
+    assert ledger.verify().findings == ()
+    ledger.close()
+
+
+def test_every_schema_of_the_sqlite_ledger_has_a_fixture() -> None:
+    assert {path.stem for path in FIXTURES.glob("index-sqlite-*.sql")} == {f"index-sqlite-{schema}" for schema in range(1, SCHEMA + 1)}
+
+
+@pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
+def test_a_sqlite_ledger_of_an_older_schema_opens_as_one_of_today(tmp_path: Path, schema: int) -> None:
+    made = sqlite3.connect(tmp_path / "index.sqlite")
+    made.executescript((FIXTURES / f"index-sqlite-{schema}.sql").read_text())
+    assert made.execute("PRAGMA user_version").fetchone() == (schema,)
+    made.close()
+    check(LedgerSqlite.open(tmp_path))
+    again = sqlite3.connect(tmp_path / "index.sqlite")
+    assert again.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
+    indexes = {row[0] for row in again.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    assert "by_content" in indexes and "by_digest" not in indexes
+    again.close()
+
+
+def test_a_sqlite_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    made = sqlite3.connect(tmp_path / "index.sqlite")
+    made.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    made.close()
+    with pytest.raises(Refused, match="newer dmc"):
+        LedgerSqlite.open(tmp_path)
+
+
+def test_a_json_ledger_of_schema_1_opens(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / "index-json-1", tmp_path / "data")
+    check(LedgerJson.open(tmp_path / "data", RealDisk()))
+
+
+def test_an_outbox_of_schema_1_opens(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / "outbox-1", tmp_path / "state")
+    outbox = JournalOutbox.open(tmp_path / "state/outbox.json", RealDisk())
+    counts = outbox.counts()
+    assert (counts[OutboxStatus.WAITING], counts[OutboxStatus.TO_DO], sum(counts.values())) == (1, 1, 2)
+    [record_id] = outbox.ids(OutboxStatus.WAITING)
+    assert outbox.get(record_id).label == "féte 2.mov"
+    outbox.close()
