@@ -1,9 +1,9 @@
-"""Takes pictures of the page over a real server with real media: each view, light and dark, on a phone and on a wide screen.
+"""Takes pictures of the page over a real server at work: each view, light and dark, on a phone and on a wide screen.
 
     python bench/screenshots.py OUT                 # PNG files into OUT
     python bench/screenshots.py OUT --readme        # and the README's two, small, into docs/images
 
-Wants Chromium, the extra `browser`, and for more than the sample clip the folder of real media files beside the checkout.
+All that is seen comes out of the sample clip, which is in the public domain. Wants Chromium and the extra `browser`.
 """
 
 import argparse
@@ -19,32 +19,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent
-MEDIA = ROOT.parent / "shared" / "media"
 SAMPLE = ROOT / "dmc" / "sample" / "nasa.mp4"
 SIZES = {"wide": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 SCHEMES = ("light", "dark")
 VIEWS = ("queue", "library", "server")
-FIRST = {
-    "Dog at the door.mp4": "video-h264-vfr-phone-1080p.mp4",
-    "Lanterns.jpg": "image-jpeg-orientation6-gps-camera.jpg",
-    "House in autumn.jpg": "image-jpeg-gps-exif.jpg",
-    "Speech 1961.flac": "speech-jfk-11s.flac",
-    "Church bells.aif": "audio-pcm-s24be-stereo.aif",
-    "Evening song.mp3": "audio-mp3-cover-art-exif.mp3",
-    "Scan 14, cut off.jpg": "corrupt-jpeg-truncated.jpg",
-    "Old camera.avi": "video-cinepak-no-audio.avi",
+STILLS = {"Lift.jpg": (0, 1.0), "Clean room.jpg": (1, 4.0), "Engineer.jpg": (0, 8.0), "Golden mirror.jpg": (1, 11.0)}
+"""Pictures out of the sample clip: which of its two pictures, and the second."""
+
+CLIPS = {
+    "Camera 2, evening.mp4": (1, 0.0, 6.0),
+    "Mirror test.mp4": (1, 6.0, 12.0),
+    "Night shift.mp4": (0, 0.0, 6.0),
+    "Last look.mp4": (1, 8.0, 13.0),
 }
-LATER = {
-    "Talk, first take.mp4": "video-h264-aac-720p-hello-talk.mp4",
-    "Broadcast.ts": "video-mpeg2-1080p-mp2.ts",
-    "Concert.mov": "video-h264-1080p50-pcm.mov",
-    "Station roof.mp4": "video-hevc-hlg-dolbyvision-editlist-rotated-vfr.mp4",
-    "Wall.mp4": "video-h264-4k60-portrait-rotated-phone.mp4",
-}
+"""Shorter clips out of it: which picture, from when to when."""
+
 QUIET = ("disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync", "no-first-run", "no-sandbox")
 PATIENCE_MS = 300_000
 
@@ -65,10 +59,37 @@ def household(home: Path, inbox: Path) -> Iterator[str]:
                 process.communicate(timeout=30)
 
 
-def put(files: dict[str, str], inbox: Path) -> None:
-    for name, source in files.items():
-        if (MEDIA / source).is_file():
-            shutil.copy(MEDIA / source, inbox / name)
+def still(picture: int, second: float, target: Path) -> None:
+    """One frame of the sample clip as a JPEG."""
+    with av.open(str(SAMPLE)) as source:
+        stream = source.streams.video[picture]
+        frame = next(each for each in source.decode(stream) if each.time is not None and each.time >= second)
+        frame.to_image().save(target, quality=95)
+
+
+def clip(picture: int, first: float, last: float, target: Path) -> None:
+    """Some seconds of the sample clip as a film of its own."""
+    with av.open(str(SAMPLE)) as source, av.open(str(target), "w") as sink:
+        stream = source.streams.video[picture]
+        made = sink.add_stream("libx264", rate=stream.average_rate, options={"crf": "12"})
+        made.width, made.height, made.pix_fmt = stream.width * 3, stream.height * 3, "yuv420p"
+        wanted = (frame for frame in source.decode(stream) if frame.time is not None and first <= frame.time < last)
+        for number, frame in enumerate(wanted):
+            larger = frame.reformat(made.width, made.height, "yuv420p")
+            larger.pts, larger.time_base, larger.pict_type = number, 1 / stream.average_rate, av.video.frame.PictureType.NONE
+            sink.mux(made.encode(larger))
+        sink.mux(made.encode(None))
+
+
+def first_files(inbox: Path) -> None:
+    """The sample clip, pictures out of it, its sound, and a picture that was cut off."""
+    shutil.copy(SAMPLE, inbox / "Telescope.mp4")
+    for name, (picture, second) in STILLS.items():
+        still(picture, second, inbox / name)
+    torn = (inbox / "Engineer.jpg").read_bytes()
+    (inbox / "Scan 14, cut off.jpg").write_bytes(torn[: len(torn) * 2 // 3])
+    subprocess.run([sys.executable, "-m", "dmc", "convert", str(SAMPLE), "--to", "flac", "-o", str(inbox)], check=True, capture_output=True)
+    next(inbox.glob("*.flac")).rename(inbox / "Commentary.flac")
 
 
 def shoot(page: Any, view: str, out: Path, mark: str = "") -> None:
@@ -91,9 +112,11 @@ def take(link: str, inbox: Path, out: Path) -> None:
         expect(page.get_by_role("heading", name="Just finished")).to_be_visible(timeout=PATIENCE_MS)
         expect(page.get_by_role("heading", name="Waiting")).to_have_count(0, timeout=PATIENCE_MS)
         expect(page.get_by_role("heading", name="Being converted")).to_have_count(0, timeout=PATIENCE_MS)
-        put(LATER, inbox)
-        if (MEDIA / "MANIFEST.json").is_file():
-            expect(page.locator("[aria-labelledby=running] .item").first).to_contain_text("left", timeout=PATIENCE_MS)
+        for name, (picture, first, last) in CLIPS.items():
+            made = inbox.parent / name
+            clip(picture, first, last, made)
+            made.rename(inbox / name)
+        expect(page.locator("[aria-labelledby=running] .item").first).to_contain_text("left", timeout=PATIENCE_MS)
         shoot(page, "queue", out)
         expect(page.get_by_role("heading", name="Waiting")).to_have_count(0, timeout=PATIENCE_MS)
         expect(page.get_by_role("heading", name="Being converted")).to_have_count(0, timeout=PATIENCE_MS)
@@ -123,8 +146,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dmc-screenshots-") as folder:
         inbox = Path(folder) / "inbox"
         inbox.mkdir()
-        shutil.copy(SAMPLE, inbox / "Space station.mp4")
-        put(FIRST, inbox)
+        first_files(inbox)
         with household(Path(folder) / "home", inbox) as link:
             take(link, inbox, given.out)
     if given.readme:
