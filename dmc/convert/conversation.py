@@ -5,6 +5,7 @@ that is Rubbish. Also where a report is compared with what really lies in out/, 
 """
 
 import os
+import re
 import signal
 import stat
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ PROGRESS_EVERY_S = 0.25
 """At most four progress values per second and job."""
 
 _MOST_FILES = 1000
+_SHA512 = re.compile(r"[0-9a-f]{128}")
 _LINES_AT_ONCE = 64
 _LINES_PER_S = 16.0
 
@@ -109,6 +111,8 @@ def _strange_file(job: Job, told: MadeFile) -> str | None:
     name = told.file_name
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         return "the name of its result is no file name"
+    if _SHA512.fullmatch(told.sha512_checksum) is None:
+        return "the digest of its result is none"
     try:
         found = os.lstat(os.path.join(job.out_dir, name))
     except (OSError, ValueError):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dmc.convert.conversation import Conversation, death_of, doubt
 from dmc.convert.wire import LINE_LIMIT, Rubbish
-from dmc.jobs import Job, Report, ResultFacts
+from dmc.jobs import Job, MadeFile, Report, ResultFacts
 from tests.convert.rooms import a_job
 
 JOB = Job(
@@ -127,6 +127,19 @@ def test_anything_but_files_in_out_is_doubted(tmp_path: Path, strange: str) -> N
     else:
         (out / "x").hardlink_to(job.original)
     assert "'x' in out/" in str(doubt(job, _converted("r")))
+
+
+@pytest.mark.parametrize("digest", ["", "AB" * 64, "0" * 128 + "\n", "../" * 40])
+def test_a_digest_that_is_none_is_doubted(tmp_path: Path, digest: str) -> None:
+    job = a_job(tmp_path)
+    Path(job.out_dir, "r").write_bytes(b"abc")
+    told = MadeFile(file_name="r", file_size=3, sha512_checksum=digest)
+    report = _converted("r")
+    assert report.result is not None
+    beside = report.result.model_copy(update={"sidecars": (told.model_copy(update={"file_name": "r.mks"}),)})
+    Path(job.out_dir, "r.mks").write_bytes(b"abc")
+    assert "digest" in str(doubt(job, report.model_copy(update={"result": ResultFacts(**told.model_dump())})))
+    assert "digest" in str(doubt(job, report.model_copy(update={"result": beside})))
 
 
 def test_an_out_folder_that_is_gone_or_overfull_is_doubted(tmp_path: Path) -> None:
