@@ -44,6 +44,7 @@ CHECK_LIMIT = 1000
 
 _WIRE = ConfigDict(frozen=True, extra="forbid", strict=True)
 _READ = ConfigDict(frozen=True, extra="ignore")
+_SHA512 = r"^[0-9a-f]{128}$"
 """For what a server answers: a newer one may say more than this client knows."""
 
 
@@ -74,16 +75,16 @@ class SidecarView(BaseModel):
 
     model_config = _READ
     file_name: str
-    file_size: int
-    sha512_checksum: str
+    file_size: int = Field(ge=0)
+    sha512_checksum: str = Field(pattern=_SHA512)
     url: str
 
 
 class ResultView(BaseModel):
     model_config = _READ
     file_name: str
-    file_size: int
-    sha512_checksum: str
+    file_size: int = Field(ge=0)
+    sha512_checksum: str = Field(pattern=_SHA512)
     url: str
     receipt_url: str
     sidecars: list[SidecarView] = Field(default_factory=list)
@@ -159,7 +160,7 @@ class Identity(BaseModel):
 
 class CheckEntry(BaseModel):
     model_config = _WIRE
-    sha512: str = Field(pattern=r"^[0-9a-f]{128}$")
+    sha512: str = Field(pattern=_SHA512)
     file_size: int = Field(ge=0)
     conversion_type: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -188,7 +189,7 @@ class AcknowledgeRequest(BaseModel):
     """`sha512` of the result, or of the original where there is no result."""
 
     model_config = _WIRE
-    sha512: str = Field(pattern=r"^[0-9a-f]{128}$")
+    sha512: str = Field(pattern=_SHA512)
 
 
 STATUS_OF: dict[type[errors.DmcError], int] = {

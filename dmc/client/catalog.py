@@ -22,9 +22,6 @@ Index = dict[Key, str | tuple[str, ...]]
 """Ids by a key; nearly always there is one, which then stands there by itself."""
 
 _TRIES = 5
-_MOST = (1 << 64) - 1
-
-
 _STAMP = struct.Struct("<QqqQQ")
 
 
@@ -32,13 +29,14 @@ _STAMP = struct.Struct("<QqqQQ")
 class Known:
     """The part of a record that is needed without reading it, packed: there is one for each file that was ever taken.
 
-    `stamp` is the signature, `sha512` and `result_sha512` are the bytes of the digests (empty: none).
+    `stamp` is the signature (as it is where a number does not fit: times may lie beyond 2262), `sha512` and `result_sha512` are the
+    bytes of the digests (empty: none).
     """
 
     id: str
     status: OutboxStatus
     file_path: str
-    stamp: bytes
+    stamp: bytes | Signature
     sha512: bytes
     conversion_type: str
     result_path: str | None
@@ -46,13 +44,14 @@ class Known:
 
     @property
     def signature(self) -> Signature:
-        return Signature(*_STAMP.unpack(self.stamp))
+        return self.stamp if isinstance(self.stamp, Signature) else Signature(*_STAMP.unpack(self.stamp))
 
 
-def _packed(signature: Signature) -> bytes:
-    """What does not fit (a file system of its own mind about numbers) is cut the same way each time."""
-    size, mtime, ctime, inode, dev = signature
-    return _STAMP.pack(size & _MOST, mtime, ctime, inode & _MOST, dev & _MOST)
+def _packed(signature: Signature) -> bytes | Signature:
+    try:
+        return _STAMP.pack(*signature)
+    except struct.error:
+        return signature
 
 
 class Catalog:

@@ -53,9 +53,9 @@ def names(source: Path, ending: str, when: datetime, client: str, *, newer: bool
 
 
 def ending_of(record: OutboxRecord) -> str:
-    """The ending of the result's name, with its dot; empty if it has none."""
+    """The ending of the result's name, with its dot; empty if it has none. The server's word, so only letters that harm nobody."""
     name = record.result.file_name if record.result else ""
-    return os.path.splitext(name)[1]
+    return _ODD.sub("_", os.path.splitext(name)[1])
 
 
 def _fit(stem: str, tail: str) -> str:
@@ -89,7 +89,7 @@ def make_folders(folder: Path, disk: Disk, owned: Ownership = NOBODY_IN_PARTICUL
 def dress(temp: Path, record: OutboxRecord, disk: Disk, owned: Ownership = NOBODY_IN_PARTICULAR) -> None:
     """Give a fetched result its owner, the source's time, and a mode that opens it to nobody who could not read the source."""
     owned.settle_file(temp, record.mode)
-    os.utime(temp, ns=(record.mtime_ns, record.mtime_ns))
+    os.utime(temp, ns=(record.mtime_ns, record.mtime_ns), follow_symlinks=False)
     disk.sync_file(temp)
 
 

@@ -5,9 +5,11 @@ where it stopped. An answer is used only if it is exactly the part that was aske
 """
 
 import asyncio
+import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,6 +61,7 @@ class HttpDownload:
             raise _local(problem) from None
 
     async def _receive(self, note: Note | None, have: int) -> None:
+        await _on_disk(self._check_room, have)
         headers = {}
         if have and note is not None:
             headers = {"Range": f"bytes={have}-", "If-Range": note.etag}
@@ -70,6 +73,12 @@ class HttpDownload:
             if start == 0:
                 await _on_disk(self._begin, answer)
             await self._store(answer, start)
+
+    def _check_room(self, have: int) -> None:
+        """What cannot fit is not begun: other programs need what is left of the disk. Some file systems do not say what there is."""
+        disk = shutil.disk_usage(self._temp.parent)
+        if disk.total > 0 and disk.free < self._result.file_size - have:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     def _start_of(self, answer: aiohttp.ClientResponse, note: Note | None, have: int) -> int:
         """Where the bytes of this answer belong: 0 for a whole file, `have` for exactly the part that was missing."""

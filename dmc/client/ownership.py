@@ -1,9 +1,12 @@
 """Whom results belong to, and the folders made for them: as the settings say, open to nobody who could not read the source."""
 
+import errno
 import grp
 import os
 import pwd
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,22 +26,37 @@ class Ownership:
 
     def settle_file(self, path: Path, source_mode: int) -> None:
         """Dress a result that nobody sees yet: readable and writable for its owner, for others at most as the source was."""
-        self._give(path)
-        os.chmod(path, (source_mode & 0o666 & ~self.umask) | 0o600)  # After the change of owner, which may take bits away.
+        with _held(path, os.O_NONBLOCK) as fd:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+                raise OSError(errno.EPERM, "another file stands where the result was fetched to")
+            self._give(fd, path.name)
+            os.chmod(fd, (source_mode & 0o666 & ~self.umask) | 0o600)  # After the change of owner, which may take bits away.
 
     def settle_folder(self, path: Path) -> None:
         """Dress a folder that was made for results."""
-        self._give(path)
-        if self.umask:
-            os.chmod(path, (path.stat().st_mode & 0o7777 & ~self.umask) | 0o700)
+        with _held(path, os.O_DIRECTORY) as fd:
+            self._give(fd, path.name)
+            if self.umask:
+                os.chmod(fd, (os.fstat(fd).st_mode & 0o7777 & ~self.umask) | 0o700)
 
-    def _give(self, path: Path) -> None:
+    def _give(self, fd: int, name: str) -> None:
         if self.user is None and self.group is None:
             return
         try:
-            os.chown(path, -1 if self.user is None else self.user, -1 if self.group is None else self.group)
+            os.chown(fd, -1 if self.user is None else self.user, -1 if self.group is None else self.group)
         except PermissionError as problem:  # A share that knows no owners: the result is worth more than whom it belongs to.
-            _LOG.warning("owner not set", name=path.name, reason=problem.strerror)
+            _LOG.warning("owner not set", name=name, reason=problem.strerror)
+
+
+@contextmanager
+def _held(path: Path, flags: int) -> Iterator[int]:
+    """What stands at `path`, never what a link there points to: the folder may be somebody's whom root must not serve so."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 NOBODY_IN_PARTICULAR = Ownership()

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -174,3 +175,10 @@ def test_a_sidecar_that_is_not_what_was_announced_never_comes_home(tmp_path: Pat
     world.run(120)
     assert world.statuses() == ["parked"], "not acknowledged: the server keeps it, and a person is told"
     assert [path.name for path in (world.folder / "converted").iterdir() if not path.name.startswith(".")] == ["clip.mkv"]
+
+
+@pytest.mark.parametrize("ending", ["\0", "a\nb", "\x1b[2J", "\udcff"])
+def test_an_ending_that_a_server_made_up_is_harmless(tmp_path: Path, ending: str) -> None:
+    record = a_record(tmp_path / "clip.mp4", result=ResultFacts(file_name=f"x.{ending}", file_size=1, sha512_checksum=""))
+    name = next(deliver.names(record.path, deliver.ending_of(record), WHEN, "laptop", newer=False))
+    assert re.fullmatch(r"clip\.[A-Za-z0-9_]+", name)

@@ -243,3 +243,16 @@ def test_a_disk_that_is_full_delays_the_result_and_says_so(world: World, monkeyp
         assert record.reason is not None and "disk is full" in record.reason
     world.run(120, until=world.all_done)
     assert world.records()[0].reason is None
+
+
+def test_a_time_beyond_2262_comes_home_and_the_file_is_not_taken_again(world: World) -> None:
+    far = 13_600_000_000  # In 2400.
+    path = world.drop("clip.mp4")
+    os.utime(path, (far, far))
+    if path.stat().st_mtime != far:
+        pytest.skip("this file system has no such times")
+    world.run(until=world.all_done)
+    world.restart()
+    world.live_longer()
+    assert world.statuses() == ["acknowledged"]
+    assert world.results() == {"clip.mkv": RESULT + b"moving pictures"}

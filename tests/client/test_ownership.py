@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,21 @@ def test_names_that_do_not_exist_and_gifts_that_are_not_allowed_are_refused(monk
     with pytest.raises(BadSettings, match="not in the group"):
         ownership(None, "54321", None)
     assert ownership("4321", None, "022") == Ownership(4321, None, 0o022)
+
+
+@pytest.mark.parametrize("how", [os.symlink, os.link], ids=["a link", "a second name"])
+def test_nobody_gets_another_file_by_putting_it_where_the_result_was(tmp_path: Path, how: Callable[[Path, Path], None]) -> None:
+    secret, temp = tmp_path / "secret", tmp_path / "temp"
+    secret.touch(0o600)
+    how(secret, temp)
+    with pytest.raises(OSError):
+        Ownership(user=os.geteuid()).settle_file(temp, 0o644)
+    assert _mode(secret) == 0o600
+
+
+def test_nobody_gets_another_folder_by_putting_a_link_where_one_was_made(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(0o755)
+    (tmp_path / "made").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError):
+        Ownership(umask=0o077).settle_folder(tmp_path / "made")
+    assert _mode(tmp_path / "elsewhere") == 0o755

@@ -5,8 +5,11 @@ import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 import socket
 import threading
+from collections import namedtuple
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -15,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from dmc.client import http_calls
-from dmc.client.http_calls import TRANSFER, retry_after
+from dmc.client.http_calls import TRANSFER, Reply, retry_after
 from dmc.client.model import ServerAddress
 from dmc.client.transport import LocalFault, Parcel, note_beside
 from dmc.client.transport_http import HttpTransport
@@ -26,6 +29,7 @@ from dmc.protocol import ITEMS, SERVER
 from tests.client.http_server import ETAG, HttpServer
 
 CONTENT = bytes(range(256)) * 8
+DiskUsage = namedtuple("DiskUsage", "total used free")
 
 
 @pytest.fixture
@@ -265,6 +269,38 @@ def test_D12_a_fault_of_this_machines_disk_is_no_fault_of_the_server(
             transport.fetch(item_id, result, tmp_path / "temp")
     transport.fetch(item_id, result, tmp_path / "temp")
     assert (tmp_path / "temp").read_bytes() == CONTENT
+
+
+def test_D12_a_result_that_cannot_fit_is_not_begun(
+    http: HttpServer, transport: HttpTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item_id, result = result_of(http, transport, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: DiskUsage(10**9, 10**9, len(CONTENT) - 1))
+        with pytest.raises(LocalFault, match="disk is full"):
+            transport.fetch(item_id, result, tmp_path / "temp")
+        assert not (tmp_path / "temp").exists()
+        patch.setattr(shutil, "disk_usage", lambda _: DiskUsage(0, 0, 0))  # A file system that does not say.
+        transport.fetch(item_id, result, tmp_path / "temp")
+    assert (tmp_path / "temp").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("odd", [b'"file_name":"a\\ud800"', b'"sha512_checksum":"zz"', b'"file_size":-1'])
+def test_what_a_server_says_of_a_result_must_make_sense(
+    http: HttpServer, transport: HttpTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: bytes
+) -> None:
+    item_id, _ = result_of(http, transport, tmp_path)
+    field = odd.partition(b":")[0]
+
+    def bent(reply: Reply) -> object:
+        result, of_it, rest = reply.body.partition(b'"result":{')
+        return _json_of(Reply(reply.status, reply.headers, result + of_it + re.sub(field + rb':("[^"]*"|\d+)', lambda _: odd, rest)))
+
+    _json_of = Reply.json
+    assert transport.progress([item_id])[item_id].result is not None
+    monkeypatch.setattr(Reply, "json", bent)
+    with pytest.raises(ServerUnreachable, match="not dmc's"):
+        transport.progress([item_id])
 
 
 @pytest.mark.parametrize("fault", ["unframed", "gzip"])
