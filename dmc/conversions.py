@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from dmc.errors import BadRequest, UnknownConversion
+from dmc.options import Option, seconds_of
 
 
 class MediaType(StrEnum):
@@ -113,45 +114,6 @@ def check_fits(kind: ConversionType, media_type: MediaType) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option of a conversion: a number within bounds, one of some words, or yes or no."""
-
-    name: str
-    summary: str
-    least: float | None = None
-    most: float | None = None
-    whole: bool = False
-    words: tuple[str, ...] = ()
-
-    @property
-    def said(self) -> str:
-        """What values are allowed, in words."""
-        if self.words:
-            return f"one of {', '.join(self.words)}"
-        if self.least is None or self.most is None:
-            return "true or false"
-        return f"a {'whole ' if self.whole else ''}number from {self.least:g} to {self.most:g}"
-
-    def described(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """As the API lists it: type `number`, `integer`, `word` or `boolean`, its bounds or words, and what `settings` of a type say."""
-        found: dict[str, Any] = {"name": self.name, "summary": self.summary, "default": settings.get(self.name)}
-        if self.words:
-            return {**found, "type": "word", "words": list(self.words)}
-        if self.least is None or self.most is None:
-            return {**found, "type": "boolean"}
-        return {**found, "type": "integer" if self.whole else "number", "least": self.least, "most": self.most}
-
-    def takes(self, value: Any) -> bool:
-        """Is `value` (as JSON gives it) allowed?"""
-        if self.words:
-            return value in self.words
-        if self.least is None or self.most is None:
-            return isinstance(value, bool)
-        fits = isinstance(value, int) or (isinstance(value, float) and not self.whole)
-        return fits and not isinstance(value, bool) and self.least <= value <= self.most
-
-
 _EVERY = (
     Option("keep_if_larger", "keep the result even if it is larger than its source"),
     Option("strip_location", "take out where it was recorded"),
@@ -160,6 +122,10 @@ _EVERY = (
 _CRF = Option("crf", "quality of the picture, smaller is better and larger", 0, 51)
 _HEIGHT = Option("height", "largest height of the picture in pixels; it is never enlarged", 16, 8640, whole=True)
 _FINE_CRF = Option("crf", "quality of the picture, smaller is better and larger", 0, 63)
+_CUT = (
+    Option("start", "where the result begins: what comes before is cut off", time=True),
+    Option("end", "where the result ends: what comes after is cut off", time=True),
+)
 
 
 def _container(*names: str) -> Option:
@@ -169,12 +135,13 @@ def _container(*names: str) -> Option:
 OPTIONS: Mapping[str, Mapping[str, Option]] = {
     name: {option.name: option for option in (*_EVERY, *own)}
     for name, own in (
-        ("h264", (_CRF, _HEIGHT, _container("mkv", "mp4"))),
-        ("h265", (_CRF, _HEIGHT, _container("mkv", "mp4"))),
-        ("vp9", (_FINE_CRF, _HEIGHT, _container("webm", "mkv", "mp4"))),
-        ("av1", (_FINE_CRF, _HEIGHT, _container("mkv", "mp4", "webm"))),
-        ("web", (_CRF, _HEIGHT)),
-        *((name, ()) for name in ("mkv", "mp4", "opus", "mp3", "aac", "flac", "webp", "avif", "png", "jpeg")),
+        ("h264", (_CRF, _HEIGHT, *_CUT, _container("mkv", "mp4"))),
+        ("h265", (_CRF, _HEIGHT, *_CUT, _container("mkv", "mp4"))),
+        ("vp9", (_FINE_CRF, _HEIGHT, *_CUT, _container("webm", "mkv", "mp4"))),
+        ("av1", (_FINE_CRF, _HEIGHT, *_CUT, _container("mkv", "mp4", "webm"))),
+        ("web", (_CRF, _HEIGHT, *_CUT)),
+        *((name, _CUT) for name in ("mkv", "mp4", "opus", "mp3", "aac", "flac")),
+        *((name, ()) for name in ("webp", "avif", "png", "jpeg")),
     )
 }
 """The options that each conversion type takes."""
@@ -190,6 +157,11 @@ def check_options(conversion_type: str, options: Mapping[str, Any], types: Mappi
             raise BadRequest(f"{conversion_type} has no option {name!r}.", hint)
         if not known[name].takes(value):
             raise BadRequest(f"option {name} of {conversion_type} cannot be {value!r}.", f"It is {known[name].said}.")
+    start, end = seconds_of(options.get("start", 0)), seconds_of(options.get("end"))
+    if start is not None and end is not None and end <= start:
+        raise BadRequest(
+            f"the end {options['end']} is not after the start {options.get('start', 0)}.", "Both count from the file's beginning."
+        )
 
 
 _OTHER_WORDS = {"max_height": "height"}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dmc.cli.options import Options, parse_options
+from dmc.cli.options import End, Options, Start, parse_options
 from dmc.cli.render import DryRun, Json, bytes_text, screen_of, waiting_text
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def add(
     files: Annotated[list[Path], typer.Argument(help="Files.")],
     to: Annotated[str | None, typer.Option("--to", "-t", help="Conversion type; default: by medium.")] = None,
     options: Options = None,
+    start: Start = None,
+    end: End = None,
     config: Config = None,
     data_folder: Data = None,
     as_json: Json = False,
@@ -54,7 +56,7 @@ def add(
         return
     with open_parts(settings, recover=False) as parts:
         for file in files:
-            item = admit_file(parts, settings, file, to or conversion_for(file), parse_options(options))
+            item = admit_file(parts, settings, file, to or conversion_for(file), parse_options(options, start, end))
             if as_json:
                 screen.document("item", {"item": item.model_dump(mode="json", exclude_none=True)})
             else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dmc.cli.options import Options, To, Workers, parse_options
+from dmc.cli.options import End, Options, Start, To, Workers, parse_options
 from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of, short
 
 if TYPE_CHECKING:
@@ -32,13 +32,15 @@ def convert(
     to: To = None,
     output: Out = None,
     options: Options = None,
+    start: Start = None,
+    end: End = None,
     workers: Workers = 0,
     as_json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
     """Convert files here and now, without any server. Example: dmc convert holiday.mov --to web"""
     screen = screen_of(context)
-    wanted = parse_options(options)
+    wanted = parse_options(options, start, end)
     missing = [file for file in files if not file.is_file()]
     present = [file for file in files if file.is_file()]
     for file in missing:
@@ -212,7 +214,9 @@ def types(
 
 def _option_line(option: dict[str, Any]) -> str:
     """`crf: quality of the picture … (0 to 51)`."""
-    bounds = {"word": " or ".join(option.get("words") or ()), "boolean": "true or false"}.get(option.get("type", ""))
+    bounds = {"word": " or ".join(option.get("words") or ()), "boolean": "true or false", "time": "seconds or HH:MM:SS.mmm"}.get(
+        option.get("type", "")
+    )
     said = bounds or f"{option.get('least')} to {option.get('most')}"
     default = f"; here {option['default']}" if option.get("default") is not None else ""
     return f"{option.get('name')}: {option.get('summary')} ({said}{default})"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dmc.cli.options import Options, parse_options
+from dmc.cli.options import End, Options, Start, parse_options
 from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of, waiting_text
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def add(
     files: Annotated[list[Path], typer.Argument(help="Files.")],
     to: Annotated[str | None, typer.Option("--to", "-t", help="Conversion type; default: by medium.")] = None,
     options: Options = None,
+    start: Start = None,
+    end: End = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until converted; shows progress.")] = False,
     no_queue: Annotated[bool, typer.Option("--no-queue", help="Fail with 7 instead of queueing when no server answers.")] = False,
     config: Config = None,
@@ -86,7 +88,7 @@ def add(
 
     screen = screen_of(context)
     chosen = [(file, to or conversion_for(file)) for file in files]
-    wanted = parse_options(options)
+    wanted = parse_options(options, start, end)
     if dry_run:
         for file, kind in chosen:
             screen.say(f"would add {file} as {kind}")

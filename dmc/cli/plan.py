@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dmc.cli.options import Options, To, Workers, parse_options
+from dmc.cli.options import End, Options, Start, To, Workers, parse_options
 from dmc.cli.render import Json, Screen, bytes_text, clean, screen_of, time_text
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def plan(
     files: Paths,
     to: To = None,
     options: Options = None,
+    start: Start = None,
+    end: End = None,
     samples: Samples = True,
     workers: Workers = 0,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also what becomes of every stream, and how sure sizes are.")] = False,
@@ -41,7 +43,7 @@ def plan(
     for path in missing:
         screen.say(f"error: there is no file {path}")
     found = [file for path in files if path not in missing for file in _files_in(screen, path, to)]
-    show_plans(screen, list(dict.fromkeys(found)), to, parse_options(options), workers, as_json, samples=samples)
+    show_plans(screen, list(dict.fromkeys(found)), to, parse_options(options, start, end), workers, as_json, samples=samples)
     raise typer.Exit(5 if missing else 0)
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dmc.convert import tags
+from dmc.convert.cut import Cut
 from dmc.convert.facts import MediaFacts, StreamFacts
 from dmc.convert.places import PLACE_TAGS
 from dmc.convert.plan import Plan, StreamPlan
-from dmc.convert.receipt import Fate, MetadataEntry, StreamEntry
+from dmc.convert.receipt import LENGTH, Fate, MetadataEntry, StreamEntry
 from dmc.convert.recipes import CONTAINERS
 from dmc.convert.transcode import Transcoded
 
@@ -96,6 +97,11 @@ def metadata_entries(before: MediaFacts, after: MediaFacts, plan: Plan, done: Tr
             index = done.targets[stream.index]
             entries.extend(_picture_entries(stream, before.streams[stream.index], after.streams[index]))
     return entries
+
+
+def length_entry(cut: Cut, kept_s: float) -> MetadataEntry:
+    """What was cut off on purpose."""
+    return MetadataEntry(kind=LENGTH, outcome="changed", detail=cut.told(kept_s))
 
 
 def hidden_notes(plan: Plan, done: Transcoded) -> list[str]:

@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 
 from dmc.convert.limits import Limits
 from dmc.convert.pixels import VideoWork
-from dmc.convert.plan import SoundWork
+from dmc.convert.sound import SoundWork
 
 _FINEST = 1_000_000
 _USUAL = Fraction(1, 90_000)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from dmc.conversions import MediaType, check_fits, check_options, find_conversion
 from dmc.convert import compare, damage, encoders, gate, pictures, places
+from dmc.convert.cut import within
 from dmc.convert.expect import expect
 from dmc.convert.facts import MediaFacts
 from dmc.convert.gallery import Gallery
+from dmc.convert.keys import cut_for
 from dmc.convert.limits import Limits
 from dmc.convert.pictures_plan import plan_picture
 from dmc.convert.plan import Plan, plan
@@ -23,9 +25,9 @@ from dmc.convert.progress import Meter, OnProgress, alive, patience_s
 from dmc.convert.receipt import FileFacts, Receipt, in_bytes, write_receipt
 from dmc.convert.recipes import GATED_PICTURES, RECIPES
 from dmc.convert.sample import sample
-from dmc.convert.transcode import transcode
+from dmc.convert.transcode import Transcoded, transcode
 from dmc.convert.verify import verify
-from dmc.errors import Cancelled, DmcError, LossRefused, Unavailable, Unsupported
+from dmc.errors import BadRequest, Cancelled, DmcError, LossRefused, Unavailable, Unsupported
 from dmc.files import RealDisk, remove_tree, translate
 from dmc.jobs import ErrorNote, Job, MadeFile, Report, ResultFacts
 
@@ -109,30 +111,29 @@ class _Work:
         stripped = places.place_tags(facts) if self._job.options.get("strip_location") else []
         if stripped:
             facts = places.without_places(facts)
-        made = plan(facts, RECIPES[self._job.conversion_type], self._job.options, sidecars=self._job.sidecars, rewrite=bool(stripped))
+        made = self._plan(facts, rewrite=bool(stripped))
         if made.outcome == "skip":
             return self._skipped(facts, made)
-        if made.outcome == "refuse":
-            family = LossRefused if made.code == "LossRefused" else Unsupported
-            raise family(f"{self._job.label}: {made.reason}.", made.hint)
         target = self._out / f"{_RESULT}.{made.container}"
-        meter = Meter(self._on_progress, facts.duration_s)
+        part = facts if made.cut is None else within(facts, made.cut)
+        meter = Meter(self._on_progress, part.duration_s)
         no_gain = self._no_gain(facts, made, meter)
         if no_gain is not None:
             return self._left_alone(facts, made, no_gain)
         brake = gate.Brake(self._stop, target, self._job.file_size if made.gated else None)
         try:
-            done = transcode(self._source, target, facts, made, self._limits, meter.transcoded, brake, self._job.label)
+            done = transcode(self._source, target, part, made, self._limits, meter.transcoded, brake, self._job.label)
         except Cancelled:
             if not brake.pulled:
                 raise
             most = in_bytes(self._job.file_size)
             return self._left_alone(facts, made, f"the result would be larger: it had outgrown the {most} of its source before its end")
-        damage.damages(facts, made, done, self._job.label)  # Before the long check: a source with too little left ends here.
+        self._check_reach(made, done)
+        damage.damages(part, made, done, self._job.label)  # Before the long check: a source with too little left ends here.
         watch = self._gallery.watch if self._job.previews else None
         check, after = verify(self._source, target, done, made, self._limits, meter.verified, watch)
         beside = done.sidecars.check(made.streams, self._limits) if done.sidecars is not None else ()
-        damages = damage.damages(facts, made, done, self._job.label)  # Now with the errors of copied streams, which verify decoded.
+        damages = damage.damages(part, made, done, self._job.label)  # Now with the errors of copied streams, which verify decoded.
         size = target.stat().st_size
         receipt = self._receipt("converted", facts, made).model_copy(
             update={
@@ -148,7 +149,8 @@ class _Work:
                 "streams": tuple(compare.stream_entries(made, facts, after, done)),
                 "sidecars": beside,
                 "metadata": (
-                    *compare.metadata_entries(facts, after, made, done),
+                    *compare.metadata_entries(part, after, made, done),
+                    *([] if made.cut is None else [compare.length_entry(made.cut, check.decoded_s)]),
                     *([places.removed(", ".join(stripped))] if stripped else []),
                 ),
                 "verification": check,
@@ -164,6 +166,22 @@ class _Work:
         write_receipt(self._out, receipt)
         self._leave_products(target, after, facts)
         return self._converted(ResultFacts(file_name=target.name, file_size=size, sha512_checksum=check.sha512), receipt)
+
+    def _plan(self, facts: MediaFacts, *, rewrite: bool) -> Plan:
+        job, recipe = self._job, RECIPES[self._job.conversion_type]
+        with alive(lambda: self._on_progress(0.0, None, None), patience_s(facts.file_size)):
+            cut = cut_for(self._source, facts, recipe, job.options, self._limits, job.label)
+        made = plan(facts, recipe, job.options, sidecars=job.sidecars, rewrite=rewrite, cut=cut)
+        if made.outcome == "refuse":
+            family = LossRefused if made.code == "LossRefused" else Unsupported
+            raise family(f"{job.label}: {made.reason}.", made.hint)
+        return made
+
+    def _check_reach(self, made: Plan, done: Transcoded) -> None:
+        """Refuse a cut that begins where nothing is, of a source that does not say how long it is, or says it wrongly."""
+        if made.cut is not None and not any(lane.written for lane in done.made.values()):
+            said = f"{self._job.label}: there is nothing {made.cut.said}."
+            raise BadRequest(said, "Choose a start before the end of the file.")
 
     def _no_gain(self, facts: MediaFacts, made: Plan, meter: Meter) -> str | None:
         """Why converting would gain nothing, found out by pieces of a source that is lean already."""

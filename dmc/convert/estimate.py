@@ -14,16 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from dmc.conversions import MediaType, check_fits, check_options, find_conversion
 from dmc.convert import gate, pictures, places
+from dmc.convert.cut import Cut, within
 from dmc.convert.expect import Expected, expect
 from dmc.convert.facts import MediaFacts
+from dmc.convert.keys import cut_for
 from dmc.convert.limits import Limits
 from dmc.convert.pictures_plan import plan_picture
 from dmc.convert.plan import Plan, plan
 from dmc.convert.probe import probe
-from dmc.convert.progress import OnProgress
+from dmc.convert.progress import OnProgress, alive, patience_s
 from dmc.convert.receipt import in_bytes
 from dmc.convert.recipes import GATED_PICTURES, RECIPES
-from dmc.convert.sample import sample, windows_of
+from dmc.convert.sample import Window, sample, windows_of
 from dmc.errors import StillBroken
 from dmc.files import RealDisk, remove_tree
 from dmc.jobs import Job, Report
@@ -157,7 +159,10 @@ def _picture(job: Job, facts: MediaFacts, limits: Limits, on_progress: OnProgres
 
 def _streams(job: Job, facts: MediaFacts, limits: Limits, on_progress: OnProgress, samples: bool) -> Estimate:
     stripped = bool(job.options.get("strip_location") and places.place_tags(facts))
-    made = plan(facts, RECIPES[job.conversion_type], job.options, sidecars=job.sidecars, rewrite=stripped)
+    recipe = RECIPES[job.conversion_type]
+    with alive(lambda: on_progress(0.0, None, None), patience_s(facts.file_size)):
+        cut = cut_for(Path(job.original), facts, recipe, job.options, limits, job.label)
+    made = plan(facts, recipe, job.options, sidecars=job.sidecars, rewrite=stripped, cut=cut)
     found = Estimate(
         outcome=made.outcome,
         reason=made.reason,
@@ -172,22 +177,26 @@ def _streams(job: Job, facts: MediaFacts, limits: Limits, on_progress: OnProgres
     if made.outcome != "convert":
         return found
     if not any(stream.action == "encode" and (stream.video or stream.sound) for stream in made.streams):
-        return found.model_copy(update={"expected": _copied(facts)})
-    return found.model_copy(update={"expected": _sampled(job, facts, made, limits, on_progress) if samples else None})
+        return found.model_copy(update={"expected": _copied(facts, cut)})
+    part = facts if cut is None else within(facts, cut)
+    return found.model_copy(update={"expected": _sampled(job, part, made, limits, on_progress) if samples else None})
 
 
 def _fields(stream: Any) -> dict[str, Any]:
     return {name: value for name, value in asdict(stream).items() if name in StreamDecision.model_fields}
 
 
-def _copied(facts: MediaFacts) -> Expectation:
+def _copied(facts: MediaFacts, cut: Cut | None) -> Expectation:
     """Packets untouched: as large as before, but for the container's own bytes; as fast as a disk and two passes of checking."""
-    size = facts.file_size
+    share = 1.0 if cut is None or not cut.whole or cut.length is None else float(cut.length / cut.whole)
+    size = round(share * facts.file_size)
     return Expectation(size=size, low=round(0.9 * size), high=round(1.02 * size), seconds=size / _COPY_BYTES_PER_S, basis="copied")
 
 
 def _sampled(job: Job, facts: MediaFacts, made: Plan, limits: Limits, on_progress: OnProgress) -> Expectation | None:
     windows = windows_of(facts.duration_s, _PIECE_S)
+    if made.cut is not None and facts.duration_s is not None:  # The whole of a short cut ends before the file does.
+        windows = [Window(window.start, min(window.end, facts.duration_s)) for window in windows]
 
     def tick(done: int) -> None:
         on_progress(done / len(windows), None, None)

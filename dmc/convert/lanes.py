@@ -18,10 +18,11 @@ from av.subtitles.stream import SubtitleStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from dmc.convert.decoder import JITTER, Decoder, Span, guesses_times, time_of
+from dmc.convert.decoder import JITTER, Span, guesses_times, time_of
 from dmc.convert.filters import Pictures
 from dmc.convert.media import FRAME_BAD, AnyPacket
 from dmc.convert.pixels import VideoWork
+from dmc.convert.trim import CutPackets, CutTexts, Frames
 
 Mux = Callable[[AnyPacket], None]
 Opened = Sequence[AnyPacket | VideoFrame | AudioFrame]
@@ -71,20 +72,26 @@ class Lane(Protocol):
 
 
 class CopyLane:
-    """Packets untouched but for their times. `hidden` packets (edit lists) come along: later ones may be coded against them."""
+    """Packets untouched but for their times. `hidden` packets (edit lists) come along: later ones may be coded against them.
 
-    def __init__(self, source: Stream, target: Stream, mux: Mux, shift: Fraction) -> None:
+    With a `cut` only the packets within it come along.
+    """
+
+    def __init__(self, source: Stream, target: Stream, mux: Mux, shift: Fraction, cut: CutPackets | CutTexts | None = None) -> None:
         self.made = Made(source.index, Span(), shift, copied=True)
         self._target = target
         self._mux = mux
         self._base = source.time_base or Fraction(1, 1000)
         self._shift = round(shift / self._base)
-        self._counts = guesses_times(source)
+        self._cut = cut
+        self._counts = cut is None and guesses_times(source)
         self._next = source.start_time or 0
         self._last_dts: int | None = None
 
     def open(self, packet: AnyPacket | None) -> Opened:
-        return [] if packet is None else [packet]
+        if packet is None:
+            return []
+        return [packet] if self._cut is None else self._cut.open(packet)
 
     def write(self, packet: AnyPacket) -> Fraction | None:
         made = self.made
@@ -123,7 +130,7 @@ class CopyLane:
 class VideoLane:
     """Pictures: decoded, filtered where the plan says so, encoded. Every picture keeps its own time (variable rates stay)."""
 
-    def __init__(self, decoder: Decoder, target: VideoStream, work: VideoWork, mux: Mux, shift: Fraction) -> None:
+    def __init__(self, decoder: Frames, target: VideoStream, work: VideoWork, mux: Mux, shift: Fraction) -> None:
         self.made = Made(decoder.stream.index, decoder.span, shift)
         self._decoder = decoder
         self._target = target
@@ -185,7 +192,7 @@ class VideoLane:
 class SoundLane:
     """Sound: decoded, gaps filled with silence, brought to the encoder's rate and layout, encoded."""
 
-    def __init__(self, decoder: Decoder, target: AudioStream, mux: Mux, shift: Fraction) -> None:
+    def __init__(self, decoder: Frames, target: AudioStream, mux: Mux, shift: Fraction) -> None:
         self.made = Made(decoder.stream.index, decoder.span, shift)
         self._decoder = decoder
         self._target = target
@@ -251,16 +258,19 @@ def _silence_like(frame: AudioFrame, samples: int) -> AudioFrame:
 class TextLane:
     """Text subtitles: decoded and written anew in the codec that the container takes; their times stay."""
 
-    def __init__(self, source: SubtitleStream, target: SubtitleStream, mux: Mux, shift: Fraction) -> None:
+    def __init__(self, source: SubtitleStream, target: SubtitleStream, mux: Mux, shift: Fraction, cut: CutTexts | None = None) -> None:
         self.made = Made(source.index, Span(), shift)
         self._source = source
         self._target = target
         self._mux = mux
         self._base = source.time_base or Fraction(1, 1000)
         self._shift = round(shift / self._base)
+        self._cut = cut
 
     def open(self, packet: AnyPacket | None) -> Opened:
-        return [] if packet is None else [packet]
+        if packet is None:
+            return []
+        return [packet] if self._cut is None else self._cut.open(packet)
 
     def write(self, packet: AnyPacket) -> Fraction | None:
         span = self.made.span

@@ -9,28 +9,13 @@ from typing import Any, Literal
 
 from dmc.conversions import MediaType, check_options
 from dmc.convert import pixels
+from dmc.convert.cut import Cut, has_nothing_of
 from dmc.convert.facts import MediaFacts, StreamFacts
-from dmc.convert.recipes import CONTAINERS, FALLBACK_SOUND, MKV, TEXT_SUBTITLES, Container, Recipe, SoundRecipe, VideoRecipe
+from dmc.convert.recipes import CONTAINERS, FALLBACK_SOUND, MKV, TEXT_SUBTITLES, Container, Recipe, VideoRecipe
+from dmc.convert.sound import SoundWork, best_sound, sound_work
 
 Action = Literal["copy", "encode", "drop", "sidecar"]
 Fate = Literal["kept", "changed", "lost"]
-
-LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""Channel layouts that encoders take, by number of channels."""
-
-_LOSSLESS_SOUND = frozenset({"flac", "alac", "wavpack", "tta", "ape", "truehd", "mlp", "tak", "shorten"})
-
-
-@dataclass(frozen=True, slots=True)
-class SoundWork:
-    """How sound is encoded."""
-
-    encoder: str
-    sample_rate: int
-    layout: str
-    bit_rate: int
-    quality: int | None = None
-    sample_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +48,11 @@ class Plan:
     gated: bool = True
     code: str = ""
     hint: str = ""
+    cut: Cut | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-able values, for `dmc plan`."""
-        return asdict(self)
+        return asdict(replace(self, cut=None))
 
     @property
     def losses(self) -> list[StreamPlan]:
@@ -74,14 +60,24 @@ class Plan:
         return [s for s in self.streams if s.outcome == "lost" and s.matters]
 
 
-def plan(facts: MediaFacts, recipe: Recipe, options: Mapping[str, Any], *, sidecars: bool = False, rewrite: bool = False) -> Plan:
+def plan(
+    facts: MediaFacts,
+    recipe: Recipe,
+    options: Mapping[str, Any],
+    *,
+    sidecars: bool = False,
+    rewrite: bool = False,
+    cut: Cut | None = None,
+) -> Plan:
     """The plan for a file with `facts`; raises BadRequest for options that the recipe does not take.
 
-    `sidecars`: files beside the result are wanted for what its container cannot hold. `rewrite`: the source may not stay as it is.
+    `sidecars`: files beside the result are wanted for what its container cannot hold. `rewrite`: the source may not stay as it is;
+    with a `cut` it may not either.
     """
     check_options(recipe.name, options)
     container = CONTAINERS[options.get("container", recipe.container.name)]
-    streams = tuple(_Planning(facts, recipe, container, options, sidecars=sidecars).streams())
+    streams = tuple(_Planning(facts, recipe, container, options, sidecars=sidecars, cut=cut).streams())
+    rewrite = rewrite or cut is not None
     made = Plan(
         "convert",
         "",
@@ -90,6 +86,7 @@ def plan(facts: MediaFacts, recipe: Recipe, options: Mapping[str, Any], *, sidec
         streams,
         tuple(_warnings(facts)),
         recipe.gated and not options.get("keep_if_larger", False) and not rewrite,
+        cut=cut,
     )
     already = None if rewrite else _already(made, facts, recipe, container, options)
     return replace(made, outcome="skip", reason=already) if already else _outcome(made, facts, recipe, container, options)
@@ -116,7 +113,8 @@ def _outcome(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container
         )
     words = {"copy": "copy", "encode": "encode", "sidecar": "put beside", "drop": "leave out"}
     parts = [f"{words[action]} {n}" for action in words if (n := sum(s.action == action for s in made.streams))]
-    return replace(made, reason=f"into {container.title}: {', '.join(parts)} of {len(made.streams)} streams")
+    kept = "" if made.cut is None else f"; {made.cut.said} only"
+    return replace(made, reason=f"into {container.title}: {', '.join(parts)} of {len(made.streams)} streams{kept}")
 
 
 def _already(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container, options: Mapping[str, Any]) -> str | None:
@@ -153,13 +151,16 @@ def _warnings(facts: MediaFacts) -> list[str]:
 class _Planning:
     """Decides stream by stream."""
 
-    def __init__(self, facts: MediaFacts, recipe: Recipe, container: Container, options: Mapping[str, Any], *, sidecars: bool) -> None:
+    def __init__(
+        self, facts: MediaFacts, recipe: Recipe, container: Container, options: Mapping[str, Any], *, sidecars: bool, cut: Cut | None
+    ) -> None:
         self._facts = facts
         self._recipe = recipe
         self._container = container
         self._options = options
         self._sidecars = sidecars
-        self._chosen = _best_sound(facts) if recipe.only_sound else None
+        self._cut = cut
+        self._chosen = best_sound(facts) if recipe.only_sound else None
 
     def streams(self) -> list[StreamPlan]:
         return [self._decide(stream) for stream in self._facts.streams]
@@ -170,6 +171,8 @@ class _Planning:
         if stream.type in ("video", "audio"):
             if stream.empty:
                 return _drop(stream, "the track is empty, there is nothing in it to keep", matters=False)
+            if self._cut is not None and has_nothing_of(stream, self._cut):
+                return _drop(stream, "nothing of it lies between start and end", matters=False)
             if not stream.decodable and not (self._recipe.remux and stream.codec is not None):
                 return _drop(stream, "its codec cannot be decoded here" if stream.codec is None else "nothing in it can be decoded")
             return self._video(stream) if stream.type == "video" else self._sound(stream)
@@ -194,7 +197,7 @@ class _Planning:
             return _drop(stream, "the result is sound only", matters=False)
         if recipe is None:
             if stream.codec in container.video:
-                return _copy(stream, "copied without change")
+                return _copy(stream, "copied without change" + (", from a key picture on" if self._cut else ""))
             return _drop(stream, f"{container.title} cannot hold {stream.codec}")
         must = self._why_encode(stream, recipe)
         if must is None:
@@ -217,21 +220,23 @@ class _Planning:
             return "a smaller picture was asked for" if "height" in self._options else f"{self._recipe.name} has no larger pictures"
         if recipe.standard_range_only and (stream.interlaced or stream.depth != 8 or stream.chroma != "420" or pixels.is_hdr(stream)):
             return "browsers do not play it as it is"
-        return None
+        return None if self._cut is None else "it is cut at the very picture"
 
     def _sound(self, stream: StreamFacts) -> StreamPlan:
         container, recipe = self._container, self._recipe
         if self._chosen is not None and stream.index != self._chosen:
             return _drop(stream, f"{container.title} holds one sound track; track {self._chosen} was taken")
         allowed = container.sound if recipe.copied_sound is None else recipe.copied_sound
-        if stream.codec in allowed:
-            return _copy(stream, f"already fits into {container.title}")
+        exact = self._cut is not None and recipe.only_sound and stream.decodable
+        if stream.codec in allowed and not exact:
+            return _copy(stream, f"already fits into {container.title}" + (", cut between packets" if self._cut else ""))
         own = recipe.only_sound or recipe.copied_sound is not None
         how = recipe.sound if own else FALLBACK_SOUND.get(container.name)
         if how is None or not stream.decodable:
             return _drop(stream, f"{container.title} cannot hold {stream.codec}")
-        work, changes = _sound_work(stream, how)
-        reason = "; ".join([f"{stream.codec} becomes {how.title}", *changes])
+        work, changes = sound_work(stream, how)
+        becomes = f"{stream.codec} becomes {how.title}" if stream.codec not in allowed else "it is cut at the very sample"
+        reason = "; ".join([becomes, *changes])
         return StreamPlan(stream.index, stream.type, stream.codec, "encode", "changed", reason, sound=work)
 
     def _subtitle(self, stream: StreamFacts) -> StreamPlan:
@@ -262,37 +267,3 @@ def _copy(stream: StreamFacts, reason: str) -> StreamPlan:
 
 def _drop(stream: StreamFacts, reason: str, *, matters: bool = True) -> StreamPlan:
     return StreamPlan(stream.index, stream.type, stream.codec, "drop", "lost", reason, matters)
-
-
-def _best_sound(facts: MediaFacts) -> int | None:
-    """The sound track that a file with only one of them gets: the default one, else the first."""
-    tracks = [s for s in facts.streams if s.type == "audio" and s.decodable]
-    best = [s for s in tracks if "default" in s.dispositions] or tracks
-    return best[0].index if best else None
-
-
-def _sound_work(stream: StreamFacts, recipe: SoundRecipe) -> tuple[SoundWork, list[str]]:
-    """How the sound is encoded, and what changes by that."""
-    before = stream.sample_rate or 48000
-    rate = before if before in recipe.rates or not recipe.rates else next((r for r in recipe.rates if r >= before), recipe.rates[-1])
-    channels = min(stream.channels or 2, recipe.most_channels)
-    changes = []
-    if channels != stream.channels:
-        changes.append(f"{stream.channels} channels are mixed down to {channels}")
-    if rate != before:
-        changes.append(f"{before} Hz becomes {rate} Hz")
-    bit_rate = recipe.bit_rate * max(channels, 1) // 2 if channels > 1 else recipe.bit_rate * 5 // 8
-    work = SoundWork(recipe.encoder, rate, LAYOUTS[channels], bit_rate, recipe.quality)
-    if recipe.codec != "flac":
-        return work, changes
-    deep = _is_deep(stream)
-    if (stream.sample_format or "").startswith(("flt", "dbl")) and deep:
-        changes.append("floating-point samples become 24 bits")
-    return replace(work, sample_format="s32" if deep else "s16"), changes
-
-
-def _is_deep(stream: StreamFacts) -> bool:
-    """Do the samples have more than 16 bits? What lossy codecs decode to does not count as depth."""
-    return (stream.codec or "").startswith(("pcm_s24", "pcm_s32", "pcm_f", "pcm_u24", "pcm_u32")) or (
-        stream.codec in _LOSSLESS_SOUND and (stream.sample_format or "").startswith("s32")
-    )

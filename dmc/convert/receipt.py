@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA = "dmc.receipt/1"
 FILE_NAME = "receipt.json"
 
+LENGTH = "length"
+"""The kind of the entry that says what was cut off on purpose."""
+
 _PLAIN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 Fate = Literal["kept", "changed", "lost"]
@@ -126,7 +129,8 @@ def short_lines(receipt: Receipt) -> list[str]:
     if receipt.result is None:
         return [_headline(receipt), *_notes(receipt)]
     lines = [_headline(receipt), _streams_line(receipt)]
-    kept = [m.kind for m in receipt.metadata if m.outcome != "lost"]
+    lines += [f"changed: {m.detail}" for m in receipt.metadata if m.kind == LENGTH]
+    kept = [m.kind for m in receipt.metadata if m.outcome != "lost" and m.kind != LENGTH]
     if kept:
         lines.append(f"metadata kept: {', '.join(kept)}")
     lines.append(f"lost: {'; '.join(receipt.losses)}" if receipt.losses else "lost: nothing")

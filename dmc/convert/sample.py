@@ -160,7 +160,8 @@ class _Sampling:
             self._lanes[plan.index] = SoundLane(decoder, sound, lambda packet: _note(count, packet, apart=False), self._zero)
 
     def run(self, budget_s: float) -> Piece:
-        if self._window.start > 0:
+        begin = (self._media.start_time or 0) / 1_000_000
+        if self._window.start + float(self._zero) > begin:
             self._media.seek(round((self._window.start + float(self._zero)) * 1_000_000))
         until = time.monotonic() + budget_s
         took, driver = 0.0, next(iter(self._lanes), -1)

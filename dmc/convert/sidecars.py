@@ -20,6 +20,7 @@ from dmc.convert.media import create_media, open_media, packets
 from dmc.convert.plan import StreamPlan
 from dmc.convert.receipt import SidecarEntry
 from dmc.convert.recipes import MKV
+from dmc.convert.trim import CutTexts
 from dmc.errors import VerificationFailed
 from dmc.files import RealDisk, sha512_of
 
@@ -44,7 +45,7 @@ class Sidecars:
             with self._path(plan).open("xb") as file:
                 file.write(data)
 
-    def lane(self, plan: StreamPlan, source: Stream, shift: Fraction) -> CopyLane:
+    def lane(self, plan: StreamPlan, source: Stream, shift: Fraction, cut: CutTexts | None = None) -> CopyLane:
         """The way of subtitles into a file of their own."""
         out = create_media(self._path(plan), MKV.muxer)
         self._open.append(out)
@@ -52,7 +53,7 @@ class Sidecars:
         facts = self._facts.streams[plan.index]
         target.disposition = Disposition(sum(Disposition[name] for name in facts.dispositions))
         target.metadata.update(tags.stream_tags(facts, self._facts, MKV))
-        self._lanes[plan.index] = CopyLane(source, target, out.mux_one, shift)
+        self._lanes[plan.index] = CopyLane(source, target, out.mux_one, shift, cut)
         return self._lanes[plan.index]
 
     def finish(self) -> None:

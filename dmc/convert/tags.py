@@ -3,7 +3,9 @@
 Stale are notes about the old file itself (its muxer, its brands, its byte counts); everything else comes along.
 """
 
+import base64
 import re
+import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -110,3 +112,13 @@ def chapters_for(facts: MediaFacts, shift: Fraction) -> "list[Chapter]":
         }
         found.append(entry)
     return found
+
+
+def picture_block(facts: StreamFacts, data: bytes) -> str:
+    """A cover as Vorbis comments hold it: FLAC's picture block in base64. Source: RFC 9639 section 8.8."""
+    mime = b"image/png" if facts.codec == "png" else b"image/jpeg"
+    front_cover = 3
+    words = (facts.tags.get("title") or "").encode()
+    head = struct.pack(">II", front_cover, len(mime)) + mime + struct.pack(">I", len(words)) + words
+    sizes = struct.pack(">IIIII", facts.width or 0, facts.height or 0, 24, 0, len(data))
+    return base64.b64encode(head + sizes + data).decode("ascii")

@@ -4,10 +4,8 @@ The streams of the source run through lanes (lanes.py) in file order; memory doe
 and filters, the caller's encodes and writes, in the order of the file: what is written does not depend on who was faster.
 """
 
-import base64
 import contextlib
 import errno
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,14 +21,15 @@ from av.video.stream import VideoStream
 from dmc.convert import encoders, tags
 from dmc.convert.ahead import Ahead
 from dmc.convert.decoder import Decoder
-from dmc.convert.facts import MediaFacts, StreamFacts
+from dmc.convert.facts import MediaFacts
 from dmc.convert.lanes import CopyLane, Lane, Made, Opened, SoundLane, TextLane, VideoLane
 from dmc.convert.limits import Limits
-from dmc.convert.media import AnyPacket, ReadLog, create_media, open_media, packets, reason_of
+from dmc.convert.media import AnyPacket, ReadLog, codec_of, create_media, open_media, packets, reason_of
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.progress import alive, patience_s
 from dmc.convert.recipes import CONTAINERS, Container
 from dmc.convert.sidecars import Sidecars
+from dmc.convert.trim import CutFrames, CutPackets, CutTexts
 from dmc.errors import Cancelled, DiskFull, DmcError, TooLarge, Unsupported
 
 Tick = Callable[[Fraction | None, float], None]
@@ -58,6 +57,7 @@ class Transcoded:
 def transcode(source: Path, target: Path, facts: MediaFacts, plan: Plan, limits: Limits, tick: Tick, stop: Stop, label: str) -> Transcoded:
     """Write `target` from `source` as `plan` says; `tick` hears how far it is in seconds, `stop` is asked at every packet.
 
+    `facts` are those of what is kept (cut.py) where the plan cuts.
     Raises Cancelled when stopped, DiskFull, TooLarge, or Unsupported when the container refuses what the plan put into it.
     """
     container = CONTAINERS[plan.container]
@@ -147,6 +147,7 @@ class _Run:
         self._label = label
         self._lanes: dict[int, Lane] = {}
         self._pending: list[tuple[Stream, bytes]] = []
+        self._cuts: list[CutFrames | CutPackets] = []
 
     def prepare(self, covers: dict[int, bytes]) -> None:
         """Add every stream of the result, then its tags and chapters."""
@@ -178,7 +179,7 @@ class _Run:
     def _put_beside(self, plan: StreamPlan, cover: bytes | None) -> None:
         source = self._media.streams[plan.index]
         if plan.type == "subtitle":
-            lane = self._beside.lane(plan, source, self.done.shift)
+            lane = self._beside.lane(plan, source, self.done.shift, self._texts(source))
             self._lanes[source.index] = lane
         else:
             self._beside.keep(plan, source, cover)
@@ -186,17 +187,37 @@ class _Run:
     def _lane(self, source: Stream, plan: StreamPlan) -> tuple[Stream, Lane]:
         shift = self.done.shift
         if plan.video is not None:
-            pictures = encoders.add_video(self._out, plan.video, source.time_base, self._limits)
-            return pictures, VideoLane(Decoder(source, self._label), pictures, plan.video, self._mux, shift)
+            frames = self._frames(source)
+            base = frames.clock if isinstance(frames, CutFrames) else source.time_base
+            pictures = encoders.add_video(self._out, plan.video, base, self._limits)
+            return pictures, VideoLane(frames, pictures, plan.video, self._mux, shift)
         if plan.sound is not None:
             sound = encoders.add_sound(self._out, plan.sound)
-            return sound, SoundLane(Decoder(source, self._label), sound, self._mux, shift)
+            return sound, SoundLane(self._frames(source), sound, self._mux, shift)
         if plan.text is not None and isinstance(source, SubtitleStream):
             source.codec_context.open(strict=False)
             text = encoders.add_text(self._out, plan.text, source.codec_context.subtitle_header)
-            return text, TextLane(source, text, self._mux, shift)
+            return text, TextLane(source, text, self._mux, shift, self._texts(source))
         copied = self._out.add_stream_from_template(source, opaque=True)
-        return copied, CopyLane(source, copied, self._mux, shift)
+        return copied, CopyLane(source, copied, self._mux, shift, self._copied(source))
+
+    def _frames(self, source: Stream) -> Decoder | CutFrames:
+        decoder = Decoder(source, self._label)
+        if self._plan.cut is None:
+            return decoder
+        frames = CutFrames(decoder, self._plan.cut)
+        self._cuts.append(frames)
+        return frames
+
+    def _copied(self, source: Stream) -> CutPackets | CutTexts | None:
+        if self._plan.cut is None or source.type not in ("video", "audio"):
+            return self._texts(source)
+        packets_within = CutPackets(source, codec_of(source), self._plan.cut)
+        self._cuts.append(packets_within)
+        return packets_within
+
+    def _texts(self, source: Stream) -> CutTexts | None:
+        return None if self._plan.cut is None else CutTexts(source, self._plan.cut)
 
     def _add_attachment(self, source: AttachmentStream) -> None:
         target = self._out.add_attachment(
@@ -219,7 +240,7 @@ class _Run:
             self._pending.append((stream, data))
             self.done.targets[plan.index] = stream.index
         elif self._container.cover == "tag":
-            self._out.metadata["METADATA_BLOCK_PICTURE"] = picture_block(facts, data)
+            self._out.metadata["METADATA_BLOCK_PICTURE"] = tags.picture_block(facts, data)
             self.done.targets[plan.index] = len(self._lanes)
 
     def flow(self, tick: Tick, stop: Stop) -> None:
@@ -235,6 +256,8 @@ class _Run:
                     reached = step.lane.write(thing)
                 if reached is not None:
                     tick(reached, step.read / self._facts.file_size)
+                elif self._cuts:
+                    tick(None, 0.0)  # Still on the way to where the cut begins.
 
     def _opened(self) -> Iterator[_Step]:
         """What every packet of the source holds, in file order, then what the decoders held back. Runs in a thread of its own."""
@@ -244,6 +267,8 @@ class _Run:
             read += packet.size
             lane = self._lanes[packet.stream_index]
             yield _Step(lane, lane.open(packet), read)
+            if self._cuts and all(cut.over for cut in self._cuts):
+                break
         for lane in self._lanes.values():
             yield _Step(lane, lane.open(None), read)
 
@@ -267,13 +292,3 @@ class _Run:
 def _shift_of(facts: MediaFacts) -> Fraction:
     """How far the source's clock is ahead of 0, in seconds."""
     return Fraction(round((facts.start_s or 0.0) * 1_000_000), 1_000_000)
-
-
-def picture_block(facts: StreamFacts, data: bytes) -> str:
-    """A cover as Vorbis comments hold it: FLAC's picture block in base64. Source: RFC 9639 section 8.8."""
-    mime = b"image/png" if facts.codec == "png" else b"image/jpeg"
-    front_cover = 3
-    words = (facts.tags.get("title") or "").encode()
-    head = struct.pack(">II", front_cover, len(mime)) + mime + struct.pack(">I", len(words)) + words
-    sizes = struct.pack(">IIIII", facts.width or 0, facts.height or 0, 24, 0, len(data))
-    return base64.b64encode(head + sizes + data).decode("ascii")

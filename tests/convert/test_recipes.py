@@ -8,8 +8,8 @@ import pytest
 
 from dmc.conversions import CONVERSION_TYPES, OPTIONS, MediaType, check_options, extension_of, find_conversion
 from dmc.convert.limits import share_of_cores
-from dmc.convert.plan import LAYOUTS
 from dmc.convert.recipes import CONTAINERS, FALLBACK_SOUND, RECIPES
+from dmc.convert.sound import LAYOUTS
 from dmc.convert.verify import ENCODED_AS
 from dmc.errors import BadRequest
 
