@@ -1,6 +1,35 @@
-"""`python -m dmc` is the `dmc` command."""
+"""The `dmc` command, also as `python -m dmc`: begins to warm up the workers of `dmc convert`, then loads the command line.
 
-from dmc.cli.main import main
+Both take about as long, and neither needs the other.
+"""
+
+import sys
+
+from dmc.assemble.warm import warm_workers
+
+_ONLY_TALK = {"-h", "--help", "-n", "--dry-run"}
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    arguments = sys.argv[1:]
+    warming = warm_workers() if will_convert(arguments) else None
+    try:
+        from dmc.cli.main import run
+
+        code = run(arguments, warming)
+    finally:
+        if warming is not None:
+            warming.give_up()  # By force only if nobody has used and closed it.
+            warming.close()
+    sys.exit(code)
+
+
+def will_convert(arguments: list[str]) -> bool:
+    """Is this, at a glance, a conversion here and now? A wrong guess costs a process that is ended at once."""
+    words = [word for word in arguments if not word.startswith("-")]
+    return words[:1] == ["convert"] and len(words) > 1 and not _ONLY_TALK & set(arguments)
+
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ from dmc.errors import DmcError
 from dmc.fingerprints import plain_fingerprint
 from dmc.homes import UserPath, state_home
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 _ALL_MEDIA = (MediaType.VIDEO, MediaType.AUDIO, MediaType.IMAGE)
 
 

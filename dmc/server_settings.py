@@ -13,7 +13,7 @@ from dmc.errors import DmcError
 from dmc.homes import UserPath, state_home, time_zone_name
 from dmc.quiet_hours import EndAction, QuietHours, parse_window, zone_of
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 Value = TypeVar("Value")
 _ALL_MEDIA = (MediaType.VIDEO, MediaType.AUDIO, MediaType.IMAGE)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmc.assemble.server import head_of, limits_of, start_pool, worker_slots
+from dmc.assemble.workers import limits_of, start_pool, worker_slots
 from dmc.clock import SystemClock
 from dmc.config import load_server
 from dmc.conversions import DEFAULT_CONVERSIONS, ConversionType, check_options, find_conversion, guess_media_type, with_own_types
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from dmc.convert.forecast import Forecast, Wanted
     from dmc.convert.launch import Launcher
     from dmc.convert.local import LocalRun
+
+
+def head_of(file: Path) -> bytes:
+    """The first bytes of a file, enough to guess its medium."""
+    with file.open("rb") as opened:
+        return opened.read(64)
 
 
 def conversion_for(file: Path) -> str:
@@ -31,7 +37,7 @@ def conversion_for(file: Path) -> str:
 
 def local_run(workers: int | None, output: Path | None, warming: "Launcher | None" = None) -> "LocalRun":
     """Conversion here and now; results go to `output`, or beside each file. `warming`: see warm.py."""
-    from dmc.client.deliver import names
+    from dmc.client.naming import names
     from dmc.convert.local import LocalRun
 
     settings = load_server().settings

@@ -2,7 +2,7 @@
 
 import json
 import os
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dmc.convert.local import Ended
 
 Files = Annotated[list[Path], typer.Argument(help="Files.", show_default=False)]
+WARMING = "dmc.warming"
+"""Under this name the front door hands over workers that it began to warm up before it knew the command."""
+
 Out = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for results; default: beside each file.", file_okay=False)]
 
 
@@ -54,19 +57,27 @@ def convert(
 
         show_plans(screen, present, to, wanted, workers, as_json, samples=False)
         raise typer.Exit(5 if missing else 0)
-    codes = [5] * len(missing) + _convert_all(screen, present, to, output, wanted, workers, as_json)
+    warming = context.meta.get(WARMING)
+    codes = [5] * len(missing) + _convert_all(screen, present, to, output, wanted, workers, as_json, warming)
     raise typer.Exit(_together(codes))
 
 
 def _convert_all(
-    screen: Screen, files: list[Path], to: str | None, output: Path | None, options: dict[str, Any], workers: int, as_json: bool
+    screen: Screen,
+    files: list[Path],
+    to: str | None,
+    output: Path | None,
+    options: dict[str, Any],
+    workers: int,
+    as_json: bool,
+    warming: "Launcher | None",
 ) -> list[int]:
     if not files:
         return []
     from dmc.assemble.warm import warm_workers
 
-    with closing(warm_workers()) as warming:
-        return _convert_groups(screen, files, to, output, options, workers, as_json, warming)
+    with closing(warming or warm_workers()) as warm:
+        return _convert_groups(screen, files, to, output, options, workers, as_json, warm)
 
 
 def _convert_groups(
@@ -86,11 +97,11 @@ def _convert_groups(
     kinds: dict[str, list[Path]] = {}
     for file in files:
         kinds.setdefault(to or conversion_for(file), []).append(file)
-    with screen.bars() as bars:
+    with screen.bars() if screen.draws else nullcontext() as bars:
         shown: dict[Path, Any] = {}
 
         def progress(source: Path, fraction: float) -> None:
-            if screen.draws:
+            if bars is not None:
                 if source not in shown:
                     shown[source] = bars.add_task(short(source.name, 30), total=1.0)
                 bars.update(shown[source], completed=fraction)
@@ -98,7 +109,7 @@ def _convert_groups(
         for kind, group in kinds.items():
 
             def end(ended: "Ended", kind: str = kind) -> None:
-                if ended.source in shown:
+                if bars is not None and ended.source in shown:
                     bars.remove_task(shown.pop(ended.source))
                 codes.append(_show_end(screen, ended, kind, as_json))
 

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import traceback
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from dmc import __version__
 from dmc.cli import backup, broker, client, config, convert, doctor, items, plan, server, up
 from dmc.cli.render import Screen
 from dmc.errors import BadSettings, DiskFull, DmcError
+
+if TYPE_CHECKING:
+    from dmc.convert.launch import Launcher
 
 EXIT_INTERRUPTED = 130
 EXIT_OURS = 70
@@ -49,6 +52,7 @@ def start(
     _show_version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Drop a video, sound or picture into a folder; it comes home converted and verified."""
+    context.meta[convert.WARMING] = context.obj
     context.obj = Screen(quiet=quiet, verbose=verbose)
 
 
@@ -65,10 +69,10 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command; returns the exit code. Every error ends here."""
+def run(arguments: list[str], warming: "Launcher | None" = None) -> int:
+    """Run one command; returns the exit code. Every error ends here. `warming`: workers of `dmc convert` that are begun already."""
     try:
-        code = app(arguments, prog_name="dmc", standalone_mode=False)
+        code = app(arguments, prog_name="dmc", standalone_mode=False, obj=warming)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except DmcError as problem:

@@ -177,7 +177,8 @@ def run_broker(broker: "Broker") -> Callable[[threading.Event], None]:
 def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False) -> None:
     """`dmc server run`: the server, with the broker inside unless settings say otherwise."""
     from dmc.assemble.entry import nobody_signed_in_yet, page_link
-    from dmc.assemble.server import build_broker, build_server, open_parts, server_lock, start_pool
+    from dmc.assemble.server import build_broker, build_server, open_parts, server_lock
+    from dmc.assemble.workers import start_pool
 
     start_logging(settings.log_level, lines=lines_of(settings))
     embedded = settings.broker == "embedded"
@@ -212,7 +213,8 @@ def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False
 
 def work(settings: "ServerSettings", screen: Screen) -> None:
     """`dmc broker run`: the broker as a process of its own."""
-    from dmc.assemble.server import build_broker, open_parts, start_pool
+    from dmc.assemble.server import build_broker, open_parts
+    from dmc.assemble.workers import start_pool
 
     start_logging(settings.log_level, lines=lines_of(settings))
     pool = start_pool(settings)

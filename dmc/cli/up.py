@@ -123,7 +123,8 @@ def _household(
     """All rooms in one process; on leaving they stop in order and everything unfinished is put back."""
     from dmc.assemble.client import open_client, open_outbox
     from dmc.assemble.entry import local_address
-    from dmc.assemble.server import build_broker, build_server, open_parts, server_lock, start_pool
+    from dmc.assemble.server import build_broker, build_server, open_parts, server_lock
+    from dmc.assemble.workers import start_pool
     from dmc.cli.running import Rooms, ServerRoom, lines_of, run_broker, stop_on_signals
     from dmc.cli.story import Story
     from dmc.files import make_home

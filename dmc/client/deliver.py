@@ -7,18 +7,17 @@ A result is fetched under a temporary name in its final folder and published by 
 import os
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from itertools import count
 from pathlib import Path
 
 from dmc.client.model import ObservedPath
+from dmc.client.naming import fit
 from dmc.client.ownership import NOBODY_IN_PARTICULAR, Ownership
 from dmc.client.records import OutboxRecord, short_id
 from dmc.client.transport import LocalFault, note_beside
 from dmc.files import TEMP_PREFIX, Disk, publish, sha512_of, translate
 from dmc.jobs import MadeFile
 
-NAME_BYTES = 255
 _ODD = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -40,29 +39,10 @@ def temp_path(record: OutboxRecord, folder: Path) -> Path:
     return folder / temp_name_of(record.id)
 
 
-def names(source: Path, ending: str, when: datetime, client: str, *, newer: bool) -> Iterator[str]:
-    """Names for a result with `ending` (with its dot), best first, endless. `newer`: an older content of the file has the first."""
-    stem, old_ending = os.path.splitext(source.name)
-    yield _fit(stem, ending)
-    if old_ending and not newer:
-        yield _fit(stem, old_ending + ending)
-    stamp = f".conflict-{when:%Y%m%dT%H%M%SZ}-{client}"
-    yield _fit(stem, stamp + ending)
-    for number in count(2):
-        yield _fit(stem, f"{stamp}-{number}{ending}")
-
-
 def ending_of(record: OutboxRecord) -> str:
     """The ending of the result's name, with its dot; empty if it has none. The server's word, so only letters that harm nobody."""
     name = record.result.file_name if record.result else ""
     return _ODD.sub("_", os.path.splitext(name)[1])
-
-
-def _fit(stem: str, tail: str) -> str:
-    """`stem` + `tail`, the stem cut so that the name is legal."""
-    while stem and len(os.fsencode(stem + tail)) > NAME_BYTES:
-        stem = stem[:-1]
-    return stem + tail
 
 
 def choose(folder: Path, candidates: Iterator[str], taken: Callable[[Path], bool]) -> Path:
@@ -114,9 +94,9 @@ def beside(place: Path, name: str) -> Iterator[Path]:
     """Places for the sidecar `name` (`result.3.mks`) of the result at `place`: `holiday.3.mks`, then `holiday (2).3.mks`; endless."""
     tail = "." + _ODD.sub("_", name.partition(".")[2] or name)
     stem = os.path.splitext(place.name)[0]
-    yield place.with_name(_fit(stem, tail))
+    yield place.with_name(fit(stem, tail))
     for number in count(2):
-        yield place.with_name(_fit(stem, f" ({number}){tail}"))
+        yield place.with_name(fit(stem, f" ({number}){tail}"))
 
 
 def bring_sidecars(

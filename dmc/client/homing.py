@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from dmc.client import deliver
+from dmc.client import deliver, naming
 from dmc.client.catalog import Catalog
 from dmc.client.crew import Crew
 from dmc.client.following import disowned, made_anew
@@ -73,7 +73,7 @@ class Homing:
             return
         earlier = {known.id for known in self._catalog.at_path(record.path)}
         newer = min(earlier, default=record.id) < record.id
-        names = deliver.names(record.path, deliver.ending_of(record), self._clock.now(), self._client, newer=newer)
+        names = naming.names(record.path, deliver.ending_of(record), self._clock.now(), self._client, newer=newer)
         first_two = [folder / next(names), folder / next(names)] if record.adopted and record.result_path is None else []
         likely = [path for path in first_two if self._catalog.owner_of_result(path) is None]
         self._crew.submit(
@@ -118,7 +118,7 @@ class Homing:
     def _place(self, record: OutboxRecord) -> Path:
         folder = deliver.target_folder(record, self._root(record))
         older = [known for known in self._catalog.at_path(record.path) if known.id < record.id]
-        names = deliver.names(record.path, deliver.ending_of(record), self._clock.now(), self._client, newer=bool(older))
+        names = naming.names(record.path, deliver.ending_of(record), self._clock.now(), self._client, newer=bool(older))
         return deliver.choose(folder, names, lambda path: self._is_promised(path, record.id))
 
     def _is_promised(self, path: Path, to: str) -> bool:

@@ -7,7 +7,7 @@ are still what they were. Nothing is ever deleted or replaced: emptying the tras
 import os
 from pathlib import Path
 
-from dmc.client import deliver
+from dmc.client import deliver, naming
 from dmc.client.model import ObservedPath
 from dmc.client.records import OutboxRecord, decode_path, short_id
 from dmc.client.settle import signature_of
@@ -55,6 +55,6 @@ def _place(record: OutboxRecord, root: ObservedPath) -> Path:
         return place
     stem, ending = os.path.splitext(place.name)
     tail = f".{short_id(record.id)}{ending}"
-    while len(os.fsencode(stem + tail)) > deliver.NAME_BYTES:
+    while len(os.fsencode(stem + tail)) > naming.NAME_BYTES:
         stem = stem[:-1]
     return place.with_name(stem + tail)

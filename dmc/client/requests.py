@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from dmc.client import deliver
+from dmc.client import deliver, naming
 from dmc.client.examine import Drop, NotOurs, Unreadable, examine
 from dmc.client.following import facts_of
 from dmc.client.outbox import Outbox
@@ -178,7 +178,7 @@ def _put(record: OutboxRecord, temp: Path, target: Path, disk: Disk, clock: Cloc
             raise UsageFault(f"{target} is there already.", "Name another place with -o.")
         return place
     while True:
-        names = deliver.names(record.path, deliver.ending_of(record), clock.now(), client, newer=False)
+        names = naming.names(record.path, deliver.ending_of(record), clock.now(), client, newer=False)
         place = deliver.choose(temp.parent, names, lambda _: False)
         if deliver.put_in_place(record, temp, place, disk):
             return place

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from dmc import errors
+from dmc.__main__ import will_convert
 from dmc.cli import main
 from dmc.cli.main import run
 
@@ -135,3 +136,29 @@ def test_a_reader_that_leaves_early_is_no_failure() -> None:
     ended = subprocess.run([sys.executable, "-m", "dmc", "types"], stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("convert a.mov", True),
+        ("-v convert a.mov --to web", True),
+        ("convert a.mov --dry-run", False),
+        ("convert a.mov -n", False),
+        ("convert --help", False),
+        ("convert", False),
+        ("plan convert", False),
+        ("server run", False),
+    ],
+)
+def test_workers_warm_up_before_the_command_line_is_there_only_for_a_conversion(line: str, expected: bool) -> None:
+    assert will_convert(line.split()) is expected
+
+
+def test_workers_that_warm_up_in_vain_change_nothing_about_a_usage_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dmc", "convert", "--no-such-option", "a.mov"], capture_output=True, cwd=tmp_path, timeout=60
+    )
+    assert done.returncode == 2
+    assert b"--no-such-option" in done.stderr
+    assert b"Traceback" not in done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dmc.client import deliver
+from dmc.client import deliver, naming
 from dmc.client.model import ObservedPath, Timing
 from dmc.client.records import OutboxRecord, OutboxStatus, encode_path
 from dmc.client.sweep import OLD_S, sweep
@@ -23,7 +23,7 @@ RESULT = b"the result"
 
 
 def first_names(source: str, ending: str = ".mkv", *, newer: bool = False) -> list[str]:
-    return list(islice(deliver.names(Path(source), ending, WHEN, "laptop", newer=newer), 4))
+    return list(islice(naming.names(Path(source), ending, WHEN, "laptop", newer=newer), 4))
 
 
 def a_record(source: Path, **fields: object) -> OutboxRecord:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dmc.assemble.server import worker_ids
+from dmc.assemble.workers import worker_ids
 from dmc.clock import SystemClock
 from dmc.convert import landlock, sandbox, seccomp
 from dmc.convert.limits import Limits
