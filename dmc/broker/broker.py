@@ -4,6 +4,7 @@ It hears what workers report, follows what others write into the ledger, and doe
 never speaks HTTP, and never touches an item but through its keeper.
 """
 
+import contextlib
 import os
 import threading
 from dataclasses import dataclass, field
@@ -149,7 +150,9 @@ class Broker:
         """Kill what runs, put it back, and let another broker begin. No process of the executor lives when this returns."""
         try:
             self._bench.close()
-        except (Superseded, DiskFault) as problem:  # The next start, or the newer broker, puts back what ran.
+            with contextlib.suppress(Unavailable):  # Every change is durable already; this is for people who read with cat and jq.
+                self._ledger.checkpoint()
+        except (Superseded, DiskFault, TornLedger) as problem:  # The next start, or the newer broker, puts back what ran.
             _LOG.error("stopped without putting back what ran", reason=problem)
         finally:
             self._control.release()

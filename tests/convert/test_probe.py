@@ -135,10 +135,11 @@ def test_sound_is_sound(tmp_path: Path) -> None:
 def test_no_decoder_has_threads_while_the_log_is_listened_to(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has something to say would wait for ever for whoever ends its decoder."""
     seen: list[set[str]] = []
+    others = _threads()
     notes_of = sidedata.notes_of
 
     def looked_on(frame: VideoFrame) -> sidedata.FrameNotes:
-        seen.append(_threads())
+        seen.append(_threads() - others)
         return notes_of(frame)
 
     monkeypatch.setattr(sidedata, "notes_of", looked_on)
@@ -147,5 +148,5 @@ def test_no_decoder_has_threads_while_the_log_is_listened_to(media: Path, monkey
 
 
 def _threads() -> set[str]:
-    """Names of this process' threads that FFmpeg's decoders have started."""
-    return {name for task in Path("/proc/self/task").iterdir() if (name := (task / "comm").read_text()).startswith("av:")}
+    """This process' threads that FFmpeg's decoders have started."""
+    return {task.name for task in Path("/proc/self/task").iterdir() if (task / "comm").read_text().startswith("av:")}

@@ -79,6 +79,8 @@ def test_a_plan_for_one_type_leaves_other_media_out_and_knows_own_types(house: H
 
 def test_ctrl_c_ends_a_plan_without_a_trace(house: Household, tmp_path: Path, folder: Path) -> None:
     clip(folder / "long.mp4", size=(640, 360), seconds=8)
+    for number in range(20):
+        (folder / f"again-{number}.mp4").hardlink_to(folder / "long.mp4")
     command = [sys.executable, "-m", "dmc", "plan", str(folder), "--to", "av1"]
     with subprocess.Popen(command, env=house.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         wait_for("a worker's room", lambda: list((tmp_path / "temp").glob("dmc-plan-*/*/out")))
