@@ -14,11 +14,15 @@ from dmc.conversions import guess_media_type
 from dmc.errors import BadSettings, NotFound
 from dmc.files import RealDisk, make_home, safe_name, write_durably
 
+GLANCE_BYTES = 20_000_000
+"""An outbox up to this size is read within a moment."""
+
 if TYPE_CHECKING:
     from dmc.client.errand import Errand
     from dmc.client.model import ServerAddress
     from dmc.client.outbox import Outbox
     from dmc.client.pairing import Way
+    from dmc.client.records import OutboxRecord
     from dmc.client.scan import RootState
     from dmc.client.sync import Sync
     from dmc.client.transport import Transport
@@ -32,6 +36,15 @@ def open_outbox(settings: ClientSettings, *, recover: bool = False) -> "Outbox":
 
     make_home(settings.state_folder)
     return JournalOutbox.open(settings.state_folder / "outbox.json", RealDisk(), recover=recover)
+
+
+def newest_records(settings: ClientSettings, most: int) -> "list[OutboxRecord]":
+    """The newest records of the outbox, from its file alone; none where it is so large that reading it takes long."""
+    file = settings.state_folder / "outbox.json"
+    if not file.is_file() or file.stat().st_size > GLANCE_BYTES:
+        return []
+    with closing(open_outbox(settings)) as outbox:
+        return [record for known in sorted(outbox.ids())[-most:] if (record := outbox.get(known)) is not None]
 
 
 def _token(server: KnownServer) -> str | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dmc.cli.options import End, Options, Start, parse_options
-from dmc.cli.render import DryRun, Json, bytes_text, screen_of, waiting_text
+from dmc.cli.render import DryRun, Json, bytes_text, screen_of, short_ids, waiting_text
 
 if TYPE_CHECKING:
     from dmc.items import Item, Status
@@ -87,7 +87,8 @@ def list_items(
         rows = [item.model_dump(mode="json", exclude_none=True) for item in items]
         screen.document("items", {"items": rows, "counts": {str(key): number for key, number in counts.items()}, "waiting": waiting})
         return
-    lines = [[i.item_id, _standing(i), i.conversion_type, bytes_text(i.file_size), i.original_file_name] for i in items]
+    shown = short_ids([item.item_id for item in items])
+    lines = [[shown[i.item_id], _standing(i), i.conversion_type, bytes_text(i.file_size), i.original_file_name] for i in items]
     screen.table(["ITEM", "STATUS", "TO", "SIZE", "NAME"], lines)
     screen.say(", ".join(f"{number} {key}" for key, number in counts.items()))
     if waiting is not None:

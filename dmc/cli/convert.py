@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dmc.cli.options import End, Options, Start, To, Workers, parse_options
+from dmc.cli.options import End, Files, FilesFrom, Null, Options, Start, To, Workers, named_files, parse_options
 from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of, short
+from dmc.cli.telling import Milestones
 
 if TYPE_CHECKING:
     from dmc.convert.launch import Launcher
     from dmc.convert.local import Ended
 
-Files = Annotated[list[Path], typer.Argument(help="Files.", show_default=False)]
 WARMING = "dmc.warming"
 """Under this name the front door hands over workers that it began to warm up before it knew the command."""
 
@@ -31,12 +31,14 @@ def register(app: typer.Typer) -> None:
 
 def convert(
     context: typer.Context,
-    files: Files,
+    files: Files = None,
     to: To = None,
     output: Out = None,
     options: Options = None,
     start: Start = None,
     end: End = None,
+    files_from: FilesFrom = None,
+    null: Null = False,
     workers: Workers = 0,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -44,8 +46,9 @@ def convert(
     """Convert files here and now, without any server. Example: dmc convert holiday.mov --to web"""
     screen = screen_of(context)
     wanted = parse_options(options, start, end)
-    missing = [file for file in files if not file.is_file()]
-    present = [file for file in files if file.is_file()]
+    named = named_files(files, files_from, null=null)
+    missing = [file for file in named if not file.is_file()]
+    present = [file for file in named if file.is_file()]
     for file in missing:
         screen.say(f"error: there is no file {file}")
     if output is not None and not output.is_dir():
@@ -99,12 +102,15 @@ def _convert_groups(
         kinds.setdefault(to or conversion_for(file), []).append(file)
     with screen.bars() if screen.draws else nullcontext() as bars:
         shown: dict[Path, Any] = {}
+        due = Milestones()
 
         def progress(source: Path, fraction: float) -> None:
             if bars is not None:
                 if source not in shown:
                     shown[source] = bars.add_task(short(source.name, 30), total=1.0)
                 bars.update(shown[source], completed=fraction)
+            elif due(str(source), fraction):
+                screen.say(f"{clean(source.name)}: {fraction:.0%}")
 
         for kind, group in kinds.items():
 

@@ -1,4 +1,4 @@
-"""`dmc add | status | download | cancel | retry | receipt`: the items of this client, wherever they are now."""
+"""`dmc status | download | cancel | retry | receipt`: the items of this client, wherever they are now."""
 
 import os
 import sys
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dmc.cli.options import End, Options, Start, parse_options
-from dmc.cli.render import DryRun, Json, Screen, bytes_text, clean, screen_of, waiting_text
+from dmc.cli.complete import item_ids
+from dmc.cli.render import DryRun, Json, bytes_text, clean, screen_of, short_ids, waiting_text
 
 if TYPE_CHECKING:
     from dmc.client.errand import Errand
@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from dmc.protocol import ItemView
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Client settings file.", exists=True, dir_okay=False)]
-Ids = Annotated[list[str], typer.Argument(help="Item ids, or unique beginnings of them.", metavar="ID...")]
-SHORT_ID = 13
-"""Characters of an id that are shown: its time of creation to the millisecond."""
+Ids = Annotated[
+    list[str],
+    typer.Argument(help="Item ids, or unique beginnings of them; - reads them from stdin.", metavar="ID...", autocompletion=item_ids),
+]
+SomeIds = Annotated[
+    list[str] | None, typer.Argument(help="Item ids, or unique beginnings of them.", metavar="[ID]...", autocompletion=item_ids)
+]
+OneId = Annotated[str, typer.Argument(metavar="ID", help="Item id, or a unique beginning.", autocompletion=item_ids)]
+_NOTE = 24
+"""Columns up to which a note stands in its row on a terminal; a longer one stands below it."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to the front door."""
-    for command in (add, status, download, cancel, retry, receipt):
+    for command in (status, download, cancel, retry, receipt):
         app.command()(command)
 
 
@@ -70,59 +77,6 @@ def _result_path(record: "OutboxRecord") -> str | None:
     return os.fsencode(decode_path(record.result_path)).decode("utf-8", "backslashreplace") if record.result_path else None
 
 
-def add(
-    context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="Files.")],
-    to: Annotated[str | None, typer.Option("--to", "-t", help="Conversion type; default: by medium.")] = None,
-    options: Options = None,
-    start: Start = None,
-    end: End = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until converted; shows progress.")] = False,
-    no_queue: Annotated[bool, typer.Option("--no-queue", help="Fail with 7 instead of queueing when no server answers.")] = False,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Put files into the outbox and try to send them at once. Example: dmc add clip.mov --to web --wait"""
-    from dmc.assemble.local import conversion_for
-
-    screen = screen_of(context)
-    chosen = [(file, to or conversion_for(file)) for file in files]
-    wanted = parse_options(options, start, end)
-    if dry_run:
-        for file, kind in chosen:
-            screen.say(f"would add {file} as {kind}")
-        return
-    with _errand(config) as errand:
-        records = [errand.add(file, kind, wanted, no_queue=no_queue) for file, kind in chosen]
-        running = errand.deliver([record.id for record in records], until_done=wait, tell=lambda record, live: _tell(screen, record, live))
-        ended = [errand.look(record.id) for record in records]
-    for record in ended:
-        if as_json:
-            screen.document("record", {"record": record_view(record)})
-        else:
-            screen.data(f"{record.id[:SHORT_ID]}  {record.status}  {clean(record.label)}")
-    if not running and any(record.is_sendable for record in ended):
-        screen.say("queued: no server took it yet and no client is running here. Send later with: dmc client sync")
-    _end([record for record in ended if record.errors or record.status == "parked"], len(ended))
-
-
-def _end(failed: "list[OutboxRecord]", of: int) -> None:
-    """Exit 0 if nothing failed, 3 if some did, else with the code of the first error."""
-    from dmc.cli.convert import exit_code_of
-
-    for record in failed:
-        for error in record.errors:
-            sys.stderr.write(f"error: {clean(record.label)}: {error.message}\n" + (f"       {error.hint}\n" if error.hint else ""))
-    if failed:
-        raise typer.Exit(3 if len(failed) < of else exit_code_of("failed", [error.code for error in failed[0].errors]))
-
-
-def _tell(screen: Screen, record: "OutboxRecord", live: "ItemView | None") -> None:
-    share = f" {live.progress.fraction:.0%}" if live and live.progress else ""
-    screen.say(f"{clean(record.label)}: {live.status if live else record.status}{share}")
-
-
 def _offline(config: Path | None) -> list[str]:
     """Watched folders that are not there, or have another folder in their place."""
     from dmc.assemble.client import folder_states
@@ -134,7 +88,9 @@ def _offline(config: Path | None) -> list[str]:
 
 def status(
     context: typer.Context,
-    ids: Annotated[list[str] | None, typer.Argument(help="Item ids, or unique beginnings of them.", metavar="[ID]...")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Item ids, or unique beginnings of them.", metavar="[ID]...", autocompletion=item_ids)
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing changes until all are done or Ctrl-C.")] = False,
     config: Config = None,
     as_json: Json = False,
@@ -163,19 +119,22 @@ def status(
         records = [record_view(r, live_views.get(r.item_id or "")) for r in found]
         screen.document("status", {"records": records, "offline_folders": offline, "waiting": reasons})
         return
-    screen.table(["ITEM", "STATUS", "TO", "SIZE", "NAME", "NOTE"], [_row(r, live_views.get(r.item_id or "")) for r in found])
+    shown = short_ids([record.item_id or record.id for record in found])
+    rows = [_row(record, live_views.get(record.item_id or ""), shown) for record in found]
+    below = {n: [row.pop()] for n, row in enumerate(rows) if sys.stdout.isatty() and len(row[-1]) > _NOTE}
+    screen.table(["ITEM", "STATUS", "TO", "SIZE", "NAME", "NOTE"], [row if len(row) == 6 else [*row, ""] for row in rows], below)
     for server, why in waiting.items():
         screen.say(waiting_text(why.message, why.until, server))
 
 
-def _row(record: "OutboxRecord", live: "ItemView | None") -> list[str]:
+def _row(record: "OutboxRecord", live: "ItemView | None", shown: dict[str, str]) -> list[str]:
     note = record.reason or (record.errors[-1].message if record.errors else "")
     if live and live.progress:
         note = f"{live.progress.fraction:.0%}"
     elif live and live.queue_position is not None:
         note = f"number {live.queue_position} in the queue"
     return [
-        (record.item_id or record.id)[:SHORT_ID],
+        shown[record.item_id or record.id],
         _state(record, live),
         record.conversion_type,
         bytes_text(record.size),
@@ -192,7 +151,8 @@ def _state(record: "OutboxRecord", live: "ItemView | None") -> str:
 
 
 def _line(record: "OutboxRecord", live: "ItemView | None") -> str:
-    return "  ".join(clean(cell) for cell in _row(record, live) if cell)
+    name = record.item_id or record.id
+    return "  ".join(clean(cell) for cell in _row(record, live, short_ids([name])) if cell)
 
 
 def download(
@@ -210,7 +170,7 @@ def download(
     if output is not None and len(ids) > 1 and not output.is_dir():
         raise UsageFault(f"{output} is no folder, and there is more than one result.", "Name a folder: -o FOLDER")
     with _errand(config) as errand:
-        for one in ids:
+        for one in _named(ids):
             record = errand.find(one)
             if dry_run:
                 screen.say(f"would download the result of {record.label}")
@@ -232,11 +192,17 @@ def retry(context: typer.Context, ids: Ids, config: Config = None, dry_run: DryR
     _wish(context, "retry", ids, config, dry_run)
 
 
+def _named(ids: list[str]) -> list[str]:
+    """The ids as given; `-` stands for those on stdin, one per line."""
+    from_stdin = [word.split()[0] for word in sys.stdin if word.strip()] if "-" in ids else []
+    return [one for each in ids for one in (from_stdin if each == "-" else [each])]
+
+
 def _wish(context: typer.Context, verb: str, ids: list[str], config: Path | None, dry_run: bool) -> None:
 
     screen = screen_of(context)
     with _errand(config) as errand:
-        for one in ids:
+        for one in _named(ids):
             record = errand.find(one)
             if dry_run:
                 screen.say(f"would {verb} {record.label}")
@@ -245,7 +211,10 @@ def _wish(context: typer.Context, verb: str, ids: list[str], config: Path | None
 
 
 def receipt(
-    context: typer.Context, one: Annotated[str, typer.Argument(metavar="ID", help="Item id.")], config: Config = None, as_json: Json = False
+    context: typer.Context,
+    one: OneId,
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Show what was kept, changed and lost, and how the result was verified. Example: dmc receipt 0192f0c4-11aa"""
     import json

@@ -13,11 +13,12 @@ import traceback
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]  # typer's own, not listed by it
 
 from dmc import __version__
-from dmc.cli import backup, broker, client, config, convert, doctor, items, plan, server, up
+from dmc.cli import add, backup, broker, client, completion, config, convert, doctor, items, plan, server, up
 from dmc.cli.render import Screen
-from dmc.errors import BadSettings, DiskFull, DmcError
+from dmc.errors import BadSettings, DiskFull, DmcError, StillBroken, UsageFault
 
 if TYPE_CHECKING:
     from dmc.convert.launch import Launcher
@@ -28,6 +29,7 @@ _NOT_MINE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 app = typer.Typer(
     name="dmc",
+    add_completion=False,  # `dmc completion` prints the scripts; nothing is written into anybody's shell.
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -56,16 +58,18 @@ def start(
     context.obj = Screen(quiet=quiet, verbose=verbose)
 
 
-for room in (up, convert, plan, items):
+for room in (up, convert, plan, add, items):
     room.register(app)
 for noun, group in (("server", server), ("broker", broker), ("client", client), ("config", config)):
     app.add_typer(group.app, name=noun)
 doctor.register(app)
 backup.register(app)
+completion.register(app)
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    completion_init()  # So that a shell may ask; what it asks with is printed by `dmc completion`.
     sys.exit(run(sys.argv[1:]))
 
 
@@ -79,12 +83,7 @@ def run(arguments: list[str], warming: "Launcher | None" = None) -> int:
         _tell(problem, "--json" in arguments)
         return problem.exit_code
     except typer.TyperException as problem:
-        show = getattr(problem, "show", None)
-        if callable(show):
-            show()
-        else:
-            sys.stderr.write(f"error: {problem}\n")
-        return problem.exit_code
+        return _misused(problem, "--json" in arguments)
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
@@ -97,11 +96,11 @@ def run(arguments: list[str], warming: "Launcher | None" = None) -> int:
     except OSError as problem:
         told = _of_this_machine(problem)
         if told is None:
-            return _our_fault(problem, verbose="-vv" in arguments)
+            return _our_fault(problem, arguments)
         _tell(told, "--json" in arguments)
         return told.exit_code
     except Exception as problem:  # noqa: BLE001 - the last line of the command line: a sentence instead of a traceback
-        return _our_fault(problem, verbose="-vv" in arguments)
+        return _our_fault(problem, arguments)
 
 
 def _reader_gone() -> int:
@@ -129,12 +128,25 @@ def _tell(problem: DmcError, as_json: bool) -> None:
         sys.stderr.write(f"       {problem.hint}\n")
 
 
-def _our_fault(problem: Exception, verbose: bool) -> int:
+def _misused(problem: typer.TyperException, as_json: bool) -> int:
+    """What the framework says of arguments that do not fit."""
+    show, said = getattr(problem, "show", None), getattr(problem, "format_message", None)
+    if as_json and callable(said) and (message := said()):
+        _tell(UsageFault(message, "See: dmc --help"), as_json)
+    elif callable(show):
+        show()
+    else:
+        sys.stderr.write(f"error: {problem}\n")
+    return problem.exit_code
+
+
+def _our_fault(problem: Exception, arguments: list[str]) -> int:
     text = "".join(traceback.format_exception(problem))
-    if verbose:
+    if "-vv" in arguments:
         sys.stderr.write(text)
         return EXIT_OURS
     with tempfile.NamedTemporaryFile("w", prefix="dmc-fault-", suffix=".log", delete=False) as file:
         file.write(text)
-    sys.stderr.write(f"error: a fault of dmc: {type(problem).__name__}: {problem}\n       The details are in {file.name}\n")
+    told = StillBroken(f"a fault of dmc: {type(problem).__name__}: {problem}", f"The details are in {file.name}")
+    _tell(told, "--json" in arguments)
     return EXIT_OURS

@@ -1,10 +1,21 @@
-"""Options that several commands about converting share, and how `KEY=VALUE` is read."""
+"""Options that several commands about converting share, and how `KEY=VALUE` and lists of files are read."""
 
+import os
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-To = Annotated[str | None, typer.Option("--to", "-t", help="Conversion type; see: dmc types. Default: by medium.")]
+from dmc.cli.complete import conversion_types
+
+Files = Annotated[list[Path] | None, typer.Argument(help="Files.", show_default=False)]
+FilesFrom = Annotated[str | None, typer.Option("--files-from", metavar="FILE", help="Files named in FILE, one per line; - is stdin.")]
+Null = Annotated[bool, typer.Option("--null", "-0", help="Names in --files-from end with a zero byte, as from find -print0.")]
+To = Annotated[
+    str | None,
+    typer.Option("--to", "-t", help="Conversion type; see: dmc types. Default: by medium.", autocompletion=conversion_types),
+]
 Options = Annotated[
     list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of the conversion type, e.g. crf=28.")
 ]
@@ -35,3 +46,22 @@ def _number(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+def named_files(files: list[Path] | None, source: str | None, *, null: bool) -> list[Path]:
+    """The files of the arguments, then those named in `source` (`-`: stdin); raises UsageFault if there are none."""
+    from dmc.errors import NotFound, UsageFault
+
+    named = list(files or [])
+    if source is not None:
+        try:
+            text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        except OSError as problem:
+            raise NotFound(f"cannot read {source}: {problem.strerror}.") from None
+        names = text.split(b"\0") if null else text.replace(b"\r\n", b"\n").split(b"\n")
+        named += [Path(os.fsdecode(name)) for name in names if name]
+    elif null:
+        raise UsageFault("-0 says how --files-from is read, which was not given.", "E.g.: find . -print0 | dmc add --files-from - -0")
+    if not named:
+        raise UsageFault("no files were named.", "Name them, or give their names with --files-from FILE.")
+    return named

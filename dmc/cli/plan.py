@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dmc.cli.options import End, Options, Start, To, Workers, parse_options
+from dmc.cli.options import End, FilesFrom, Null, Options, Start, To, Workers, named_files, parse_options
 from dmc.cli.render import Json, Screen, bytes_text, clean, screen_of, time_text
 
 if TYPE_CHECKING:
     from dmc.convert.forecast import Forecast, Wanted
 
-Paths = Annotated[list[Path], typer.Argument(help="Files, or folders with all that is in them.", show_default=False)]
+Paths = Annotated[list[Path] | None, typer.Argument(help="Files, or folders with all that is in them.", show_default=False)]
 Samples = Annotated[bool, typer.Option("--samples/--no-samples", help="Encode short pieces to tell sizes and times.")]
 
 
@@ -26,11 +26,13 @@ def register(app: typer.Typer) -> None:
 
 def plan(
     context: typer.Context,
-    files: Paths,
+    files: Paths = None,
     to: To = None,
     options: Options = None,
     start: Start = None,
     end: End = None,
+    files_from: FilesFrom = None,
+    null: Null = False,
     samples: Samples = True,
     workers: Workers = 0,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also what becomes of every stream, and how sure sizes are.")] = False,
@@ -39,10 +41,11 @@ def plan(
     """Say what would be done, why, and what would be gained; touches nothing. Example: dmc plan ~/Videos --to h265"""
     screen = screen_of(context)
     screen = replace(screen, verbose=1) if verbose and not screen.verbose else screen
-    missing = [path for path in files if not path.exists()]
+    named = named_files(files, files_from, null=null)
+    missing = [path for path in named if not path.exists()]
     for path in missing:
         screen.say(f"error: there is no file {path}")
-    found = [file for path in files if path not in missing for file in _files_in(screen, path, to)]
+    found = [file for path in named if path not in missing for file in _files_in(screen, path, to)]
     show_plans(screen, list(dict.fromkeys(found)), to, parse_options(options, start, end), workers, as_json, samples=samples)
     raise typer.Exit(5 if missing else 0)
 

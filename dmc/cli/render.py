@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
 Json = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
+_NARROWEST = 6
+"""Columns that every cell of a table keeps, however narrow the terminal."""
+
+_WHOLE = "ITEM"
+"""The column that is never cut: ids are there to be copied."""
+
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done; change nothing.")]
 
 
@@ -47,7 +52,7 @@ class Screen:
         sys.stdout.flush()
 
     def document(self, noun: str, content: Mapping[str, Any]) -> None:
-        """One JSON document of a noun."""
+        """One JSON document of a noun. Within a number only keys are added (tests/cli/golden holds the shapes)."""
         text = json.dumps({"schema": f"dmc.{noun}/1", **content}, ensure_ascii=False, default=str)
         self.data(text.encode("utf-8", "backslashreplace").decode())  # A name that is no UTF-8 becomes an escape of JSON.
 
@@ -63,7 +68,7 @@ class Screen:
         for number, line in enumerate(lines[1:]):
             self.data(line)
             for note in (notes or {}).get(number, ()):
-                wrapped = textwrap.wrap(clean(note), width - 4, break_on_hyphens=False) if drawn else [clean(note)]
+                wrapped = _wrapped(clean(note), width - 4) if drawn else [clean(note)]
                 self.data("\n".join(f"    {part}" for part in wrapped))
 
     @property
@@ -90,12 +95,25 @@ def clean(text: str, *, keep_lines: bool = False) -> str:
 
 
 def short(name: str, width: int) -> str:
-    """`name` cut in the middle to `width` characters, the ending kept."""
+    """`name` cut in the middle to `width` columns, the ending kept."""
     name = clean(name)
-    if len(name) <= width:
+    if name.isascii() and len(name) <= width:
         return name
-    tail = max(4, width // 3)
-    return name[: max(1, width - tail - 1)] + "\N{HORIZONTAL ELLIPSIS}" + name[-tail:]
+    from rich.cells import cell_len
+
+    if cell_len(name) <= width:
+        return name
+    tail = _cut(name[::-1], max(min(4, width // 2), width // 3))[::-1]
+    return _cut(name, max(0, width - cell_len(tail) - 1)) + "\N{HORIZONTAL ELLIPSIS}" + tail
+
+
+def _cut(text: str, width: int) -> str:
+    """As much of the beginning as fits into `width` columns."""
+    from rich.cells import cell_len
+
+    while cell_len(text) > width:
+        text = text[: min(len(text) - 1, width)]
+    return text
 
 
 def bytes_text(size: int | None) -> str:
@@ -123,16 +141,51 @@ def time_text(seconds: float | None) -> str:
     return f"{minutes // 60}h{minutes % 60:02d}m"
 
 
+def short_ids(ids: Sequence[str], least: int = 13) -> dict[str, str]:
+    """Each id as it is shown on a terminal: so long that all differ, at least its time to the millisecond. Whole in a pipe."""
+    if not sys.stdout.isatty():
+        return {one: one for one in ids}
+    known = list(dict.fromkeys(ids))
+    most = max(map(len, known), default=0)
+    size = next((n for n in range(least, most) if len({one[:n] for one in known}) == len(known)), most)
+    return {one: one[:size] for one in known}
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` columns, broken between words where there are any."""
+    from rich.cells import cell_len
+
+    lines = [""]
+    for word in text.split():
+        while cell_len(lines[-1]) + cell_len(word) + bool(lines[-1]) > width:
+            if lines[-1]:
+                lines.append("")
+                continue
+            lines[-1] = _cut(word, width)
+            word = word[len(lines[-1]) :]
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return lines
+
+
 def _lay_out(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Lines of at most `width` columns: the widest column gives way first, and wide characters count as two."""
+    from rich.cells import cell_len
+
     cells = [[clean(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    widths = [max(cell_len(row[i]) for row in cells) for i in range(len(cells[0]))]
     excess = sum(widths) + 2 * (len(widths) - 1) - width
-    if excess > 0:
-        widest = widths.index(max(widths))
-        widths[widest] = max(8, widths[widest] - excess)
+    gives = [i for i, heading in enumerate(rows[0]) if heading != _WHOLE]
+    while excess > 0 and (widest := max(gives, key=lambda i: widths[i])) is not None and widths[widest] > _NARROWEST:
+        # Down to the next one, then they shrink together.
+        next_one = max([widths[i] for i in gives if widths[i] < widths[widest]] or [_NARROWEST])
+        step = max(1, min(excess, widths[widest] - max(next_one, _NARROWEST)))
+        widths[widest] -= step
+        excess -= step
     lines = []
     for row in cells:
-        lines.append("  ".join(short(cell, size).ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip())
+        fitted = [(short(cell, size), size) for cell, size in zip(row, widths, strict=True)]
+        lines.append("  ".join(text + " " * (size - cell_len(text)) for text, size in fitted).rstrip())
     return lines
 
 

@@ -33,13 +33,18 @@ _log = Log("cli")
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl-C set; a second Ctrl-C ends the process at once."""
+def stop_on_signals(twice: threading.Event | None = None) -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set; one Ctrl-C more sets `twice`, and without that, or after it, ends the process at once."""
     stop = threading.Event()
+    pressed = 0
 
     def ask(number: int, _frame: object) -> None:
-        if stop.is_set() and number == signal.SIGINT:
+        nonlocal pressed
+        pressed += number == signal.SIGINT
+        if number == signal.SIGINT and stop.is_set() and (twice is None or twice.is_set()):
             os._exit(130)
+        if twice is not None and pressed > 1:
+            twice.set()
         stop.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}

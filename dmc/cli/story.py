@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dmc.cli.render import Screen, bytes_text, clean, short
+from dmc.cli.telling import Milestones
 from dmc.client.outbox import Outbox
 from dmc.client.records import OutboxRecord, OutboxStatus, decode_path
 from dmc.jobs import Progress
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
 LOOK_S = 0.25
-STEP = 0.1
-"""Without a terminal, a line is written each time a conversion has come this much further."""
 
 
 class Threads(Protocol):
@@ -33,7 +32,7 @@ class Story:
     def __init__(self, outbox: Outbox, threads: Threads, screen: Screen) -> None:
         self._outbox, self._threads, self._screen = outbox, threads, screen
         self._told: dict[str, OutboxStatus] = {i: record.status for i in outbox.ids() if (record := outbox.get(i))}
-        self._shares: dict[str, float] = {}
+        self._due = Milestones()
         self._tasks: dict[str, Any] = {}
 
     def records(self) -> list[OutboxRecord]:
@@ -84,9 +83,7 @@ class Story:
                 self._tasks[record.id] = bars.add_task(short(record.label, 30), total=1.0)
             bars.update(self._tasks[record.id], completed=said.fraction)
             return
-        before = self._shares.get(record.id, 0.0)
-        if said.fraction >= before + STEP:
-            self._shares[record.id] = said.fraction
+        if self._due(record.id, said.fraction):
             self._screen.say(f"{clean(record.label)}: {said.fraction:.0%}")
 
 

@@ -185,7 +185,7 @@ class Errand:
                 if told.get(record.id) != mark:
                     told[record.id] = mark
                     tell(record, view)
-            if all(_has_ended(self.look(record_id)) for record_id in record_ids):
+            if all(self.look(record_id).has_ended for record_id in record_ids):
                 return
             self._clock.wait(self._stop, LOOK_S)
 
@@ -266,9 +266,5 @@ def _parcel(record: OutboxRecord) -> Parcel:
 
 def _is_over(record: OutboxRecord, view: ItemView | None) -> bool:
     """Whether nothing comes any more by itself: what waits for `dmc download` does so until somebody asks."""
-    has_ended = _has_ended(record) or (view is not None and view.status.is_finished)
+    has_ended = record.has_ended or (view is not None and view.status.is_finished)
     return record.status.is_done or (record.destination == DOWNLOAD and has_ended)
-
-
-def _has_ended(record: OutboxRecord) -> bool:
-    return record.status.is_done or record.status in (OutboxStatus.FINISHED_SUCCESSFUL, OutboxStatus.FINISHED_WITH_ERRORS)

@@ -131,6 +131,11 @@ class OutboxRecord(BaseModel):
         """Still to be sent, and nothing of it is at a server yet."""
         return self.status is OutboxStatus.WAITING and self.item_id is None
 
+    @property
+    def has_ended(self) -> bool:
+        """Nothing comes any more by itself, whether its result was fetched or not."""
+        return self.status.is_done or self.status in (OutboxStatus.FINISHED_SUCCESSFUL, OutboxStatus.FINISHED_WITH_ERRORS)
+
     def changed(self, **fields: Any) -> Self:
         """The next version of this record with `fields` replaced."""
         values = {name: getattr(self, name) for name in type(self).model_fields} | fields | {"version": self.version + 1}

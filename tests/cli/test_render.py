@@ -3,8 +3,11 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from dmc.cli.render import Screen, bytes_text, clean, short, time_text
+from dmc.cli.render import Screen, bytes_text, clean, short, short_ids, time_text
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,33 @@ def test_a_document_with_a_name_that_is_not_utf8_is_utf8_all_the_same(capsys: py
     Screen().document("probe", {"file": "n\udcff\N{SNOWMAN}.mp4"})
     told = capsys.readouterr().out
     assert "\N{SNOWMAN}" in told and json.loads(told)["file"] == "n\udcff\N{SNOWMAN}.mp4"
+
+
+LONG = ["\N{CLAPPER BOARD}" * 40 + ".mp4", "\u65e5\u672c\u8a9e" * 30 + ".mkv", "n" * 200 + ".mov", "e\N{COMBINING ACUTE ACCENT}" * 90, ""]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("name", LONG)
+def test_no_line_of_a_table_is_wider_than_the_terminal_also_with_wide_characters(
+    name: str, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    Screen().table(["ITEM", "NAME", "NOTE"], [["0192f0c4-11aa", name, name], ["x", "y", "z"]], {0: [name]})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines and all(cell_len(line) <= width for line in lines), lines
+    assert "ITEM" in lines[0] and "0192f0c4-11aa" in lines[1]
+
+
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=5), st.integers(1, 70))
+def test_what_was_cut_is_never_wider_than_asked(names: list[str], width: int) -> None:
+    assert all(cell_len(short(name, width)) <= width for name in names)
+
+
+def test_ids_are_as_long_as_it_takes_to_tell_them_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = ["0192f0c4-11aa-7000-8000-000000000001", "0192f0c4-11aa-7001-8000-000000000001", "0192f0c4-22bb-7001-8000-000000000001"]
+    assert short_ids(ids) == {one: one for one in ids}  # In a pipe.
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert list(short_ids(ids[1:]).values()) == ["0192f0c4-11aa", "0192f0c4-22bb"]
+    assert len(set(short_ids(ids).values())) == 3
+    assert short_ids([]) == {}

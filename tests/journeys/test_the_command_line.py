@@ -28,7 +28,7 @@ def away(tmp_path: Path) -> Iterator[Household]:
 
 
 def _document(words: str) -> dict[str, Any]:
-    return dict(json.loads(words))
+    return dict(json.loads(words.splitlines()[-1]))
 
 
 def test_a_file_that_is_added_waits_for_its_download(house: Household, tmp_path: Path) -> None:
