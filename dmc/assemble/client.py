@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dmc.client.pairing import Way
     from dmc.client.records import OutboxRecord
     from dmc.client.scan import RootState
+    from dmc.client.survey import Survey
     from dmc.client.sync import Sync
     from dmc.client.transport import Transport
     from dmc.pairing import PairReply
@@ -210,6 +211,13 @@ def ping_server(url: str, fingerprint: str | None = None) -> "Identity":
         return transport.reach()
     finally:
         transport.close()
+
+
+def survey_servers(settings: ClientSettings) -> "list[Survey]":
+    """How each server of the settings is reached now; raises BadSettings for a token file that cannot be read."""
+    from dmc.client.survey import survey
+
+    return [survey(address, SystemClock()) for address, _ in ways_to(known_servers(settings))]
 
 
 def types_of(settings: ClientSettings, name: str) -> list[dict[str, Any]]:

@@ -1,16 +1,19 @@
-"""What `dmc doctor` looks at: each check is a name, a state (ok, warn, bad), a sentence, and what mends it.
+"""What `dmc doctor` looks at, first of all folders, disk and ledger.
 
 Touches nothing but a temporary file in the folders it checks.
 """
 
 import errno
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from dmc.cli import checks_machine as machine
+from dmc.cli import checks_servers as servers
+from dmc.cli.finding import Check
+from dmc.client.mounts import is_polled
 from dmc.client_settings import ClientSettings
 from dmc.config import load_client, load_server
 from dmc.errors import DmcError
@@ -18,33 +21,18 @@ from dmc.files import temp_name
 from dmc.locks import ProcessLock
 from dmc.server_settings import ServerSettings
 
-LOCAL_ADDRESSES = ("127.0.0.1", "::1", "localhost")
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    state: Literal["ok", "warn", "bad"]
-    message: str
-    fix: str = ""
-
-
-def examine() -> list[Check]:
-    """All checks for this machine and its settings."""
-    from dmc.convert.sandbox import status
-
+def examine(*, ask_servers: bool = True) -> list[Check]:
+    """All checks for this machine and its settings. `ask_servers`: also how the servers of the client's settings are reached."""
     server, client = load_server().settings, load_client().settings
-    checks = [*check_folder("data folder", server.data_folder), *check_folder("state folder", client.state_folder)]
-    checks += [check_space(server.data_folder, server.limits.disk_floor), check_bind(server), *check_observed(client)]
+    homes = (("data folder", server.data_folder), ("state folder", client.state_folder))
+    checks = [check for name, folder in homes for check in check_folder(name, folder)]
+    checks += [check_space(server.data_folder, server.limits.disk_floor), servers.check_bind(server), *check_observed(client)]
     folders = sum(1 for observed in client.list_of_paths_to_observe for _ in os.walk(observed.path))
-    checks.append(check_inotify(folders))
-    checks.append(check_ledger(server))
-    walls = status(server.sandbox)
-    checks.append(Check("sandbox", "ok" if walls.active else "warn", f"active: {', '.join(walls.active) or 'nothing'}."))
-    checks += [Check("sandbox", "warn", f"missing: {part}.") for part in walls.missing]
-    return checks
+    checks += [machine.check_inotify(folders), check_ledger(server), machine.check_clock([folder for _, folder in homes])]
+    checks += [*machine.check_codecs(), *machine.check_sandbox(server.sandbox), *machine.check_services()]
+    checks += servers.check_tokens(server, client)
+    return checks + list(servers.check_servers(client)) if ask_servers else checks
 
 
 def check_folder(name: str, folder: Path) -> Iterator[Check]:
@@ -54,10 +42,35 @@ def check_folder(name: str, folder: Path) -> Iterator[Check]:
         yield Check(name, "bad", f"{folder} cannot be made: a file stands in its way.", "Name another folder in the settings.")
         return
     if not os.access(home, os.W_OK | os.X_OK):
-        yield Check(name, "bad", f"{home} cannot be written by this user.", f"sudo chown $(id -un) {home}")
+        why = "Nothing can be taken in or handed out."
+        yield Check(name, "bad", f"{home} cannot be written by this user.", f"sudo chown -R $(id -un) {shlex.quote(str(home))}", why)
         return
     yield Check(name, "ok", f"{folder} can be written.")
+    yield from _check_owner(name, folder)
     yield _check_lock(f"{name} lock", home)
+    yield check_kind(f"{name} mount", home)
+
+
+def _check_owner(name: str, folder: Path) -> Iterator[Check]:
+    """Whether the folder belongs to who runs this, and to nobody else."""
+    if not folder.is_dir():
+        return
+    found, quoted = folder.stat(), shlex.quote(str(folder))
+    if found.st_uid != os.geteuid():
+        why = "A service of that user and this one would make files that the other cannot touch."
+        fix = f"sudo chown -R $(id -un) {quoted}, or run dmc as that user"
+        yield Check(name, "warn", f"{folder} belongs to user {found.st_uid}, and this is user {os.geteuid()}.", fix, why)
+    elif found.st_mode & 0o007:
+        why = "It holds originals and tokens of people."
+        yield Check(name, "warn", f"{folder} is open to every user of this machine.", f"chmod o-rwx {quoted}", why)
+
+
+def check_kind(name: str, folder: Path) -> Check:
+    """Whether a folder of dmc's own lies on a disk of this machine."""
+    if is_polled(folder):
+        why = "Locks and durable writes are not to be relied on there: a lost connection could tear the ledger."
+        return Check(name, "warn", f"{folder} lies on a network share or a FUSE file system.", "Name a folder on a local disk.", why)
+    return Check(name, "ok", "it lies on a disk of this machine.")
 
 
 def _nearest(folder: Path) -> Path:
@@ -71,7 +84,9 @@ def _check_lock(name: str, folder: Path) -> Check:
         with ProcessLock(path, timeout_s=1).held():
             return Check(name, "ok", "locks work there.")
     except (DmcError, OSError) as problem:
-        return Check(name, "bad", f"locks do not work there: {problem}.", "Put the folder on a local disk.")
+        return Check(
+            name, "bad", f"locks do not work there: {problem}.", "Put the folder on a local disk.", "Two processes could write at once."
+        )
     finally:
         path.unlink(missing_ok=True)
 
@@ -80,9 +95,12 @@ def check_space(folder: Path, floor: int) -> Check:
     """Whether the disk is above its floor."""
     free = shutil.disk_usage(_nearest(folder)).free
     words = f"{free / 1e9:.1f} GB free, the floor is {floor / 1e9:.1f} GB."
+    fix = "Free some space, or lower limits.disk_floor in server.toml."
     if free < floor:
-        return Check("disk space", "bad", words, "Free some space, or lower limits.disk_floor in server.toml.")
-    return Check("disk space", "ok" if free > 2 * floor else "warn", words)
+        return Check("disk space", "bad", words, fix, "The server takes no files and begins no conversions until there is more.")
+    if free < 2 * floor:
+        return Check("disk space", "warn", words, fix, "It will soon stop to take files.")
+    return Check("disk space", "ok", words)
 
 
 JSON_ITEMS = 100_000
@@ -106,22 +124,13 @@ def check_ledger(settings: ServerSettings) -> Check:
     if settings.ledger == "json" and items > JSON_ITEMS:
         words = f"{items:,} items; from {JSON_ITEMS:,} on the SQLite ledger is better."
         return Check(
-            "ledger", "warn", words, 'Stop the server; dmc broker migrate-ledger --to sqlite; set ledger = "sqlite" in server.toml'
+            "ledger",
+            "warn",
+            words,
+            'Stop the server; dmc broker migrate-ledger --to sqlite; set ledger = "sqlite" in server.toml',
+            "Every start and every fold of the journal takes seconds.",
         )
     return Check("ledger", "ok", f"{items:,} items in the {settings.ledger} ledger.")
-
-
-def check_inotify(folders: int) -> Check:
-    """Whether the kernel lets the client watch that many folders."""
-    path = Path("/proc/sys/fs/inotify/max_user_watches")
-    try:
-        most = int(path.read_text())
-    except OSError:
-        return Check("inotify", "warn", "this system does not tell its limit of watches; scans still find every file.")
-    if most < folders:
-        fix = f"echo fs.inotify.max_user_watches={max(folders * 2, 524288)} | sudo tee /etc/sysctl.d/60-dmc.conf && sudo sysctl --system"
-        return Check("inotify", "warn", f"{most} watches for {folders} folders; scans still find every file, later.", fix)
-    return Check("inotify", "ok", f"{most} watches are allowed.")
 
 
 def check_observed(settings: ClientSettings) -> Iterator[Check]:
@@ -133,15 +142,14 @@ def check_observed(settings: ClientSettings) -> Iterator[Check]:
                 next(entries, None)
         except OSError as problem:
             words = {errno.ENOENT: "is not there", errno.EACCES: "cannot be read"}.get(problem.errno or 0, str(problem.strerror))
-            yield Check(name, "bad", f"it {words}.", f"Mount or make it, or: dmc client folder remove {observed.path}")
+            fix = f"Mount or make it, or: dmc client folder remove {shlex.quote(str(observed.path))}"
+            yield Check(name, "bad", f"it {words}.", fix, "Nothing is taken from it, and no result comes home to it.")
+            continue
+        if not os.access(observed.output_folder or observed.path, os.W_OK) and (observed.output_folder or observed.path).exists():
+            place = observed.output_folder or observed.path
+            fix = f"sudo setfacl -m u:$(id -un):rwx {shlex.quote(str(place))}"
+            yield Check(name, "bad", f"{place} cannot be written by this user.", fix, "Results cannot come home to it.")
+        elif is_polled(observed.path):
+            yield Check(name, "ok", "it is there, on a share: files are found by looking every minute, not by events.")
         else:
             yield Check(name, "ok", "it is there.")
-
-
-def check_bind(settings: ServerSettings) -> Check:
-    """Whether the server is open to more than this machine."""
-    if settings.listen_on_address in LOCAL_ADDRESSES:
-        return Check("address", "ok", f"the server listens on {settings.listen_on_address} only.")
-    return Check(
-        "address", "warn", f"the server listens on {settings.listen_on_address} without TLS.", "Put a proxy with TLS in front of it."
-    )

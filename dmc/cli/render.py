@@ -71,6 +71,15 @@ class Screen:
                 wrapped = _wrapped(clean(note), width - 4) if drawn else [clean(note)]
                 self.data("\n".join(f"    {part}" for part in wrapped))
 
+    def paragraph(self, text: str, indent: int) -> None:
+        """A text as data; on a terminal its lines are wrapped, all but the first indented."""
+        if not sys.stdout.isatty():
+            self.data(clean(text))
+            return
+        lead = text[: len(text) - len(text.lstrip())]
+        lines = _wrapped(clean(text), shutil.get_terminal_size((80, 24)).columns - indent)
+        self.data(("\n" + " " * indent).join([lead + lines[0], *lines[1:]]))
+
     @property
     def draws(self) -> bool:
         """Whether progress bars make sense: stderr is a terminal and nobody asked for quiet."""

@@ -188,7 +188,9 @@ def test_probe_and_plan_touch_nothing(house: Household, tmp_path: Path) -> None:
 def test_the_doctor_looks_at_everything(house: Household) -> None:
     document = _document(house.dmc("doctor", "--json", expect=None))
     names = {check["name"] for check in document["checks"]}
-    assert {"data folder", "state folder", "disk space", "address", "inotify", "sandbox"} <= names
+    assert {"data folder", "state folder", "disk space", "address", "inotify", "sandbox", "clock", "codecs"} <= names
+    (server,) = [check for check in document["checks"] if check["name"].startswith("server ")]
+    assert server["state"] == "ok" and server["message"] == "it answers."
     assert all(check["state"] in {"ok", "warn", "bad"} and check["message"] for check in document["checks"])
 
 
