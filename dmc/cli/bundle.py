@@ -110,7 +110,7 @@ def plain(sentence: str, own: Iterable[str]) -> str:
 
 
 def _name(name: str) -> str:
-    """A check's name without what it is about: `folder /home/me/x` says whose it is."""
+    """A check's name without what it is about: `folder /srv/me/x` says whose it is."""
     return name.partition(" ")[0] if name.startswith(("folder ", "server ")) else name
 
 

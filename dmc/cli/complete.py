@@ -5,6 +5,8 @@ Nothing here may fail, write or wait: a fault offers nothing.
 
 from collections.abc import Callable, Iterator
 
+from dmc.errors import DmcError
+
 MOST = 200
 """Ids that are offered, the newest; others are accepted all the same."""
 
@@ -16,7 +18,7 @@ def _quietly(find: Callable[[str], Offers]) -> Callable[[str], list[tuple[str, s
     def found(incomplete: str) -> list[tuple[str, str]]:
         try:
             return [offer for offer in find(incomplete) if offer[0].startswith(incomplete)]
-        except Exception:  # noqa: BLE001 - a shell that is completing a word has no place for a fault
+        except (DmcError, OSError):
             return []
 
     return found

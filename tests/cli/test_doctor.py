@@ -162,7 +162,7 @@ def lived_in(home: Path) -> Iterator[Path]:
     )
     (home / "up.log").write_text(
         'ts=2026-05-01T10:00:00.000Z level=info room=client event=taken name="holiday.mov" bytes=12 to=h265\n'
-        'ts=2026-05-01T10:00:01.000Z level=error room=client event=fault fault="no /home/Wedding/x" client=tante-erna trace="Müller\\n"\n'
+        'ts=2026-05-01T10:00:01.000Z level=error room=client event=fault fault="no /srv/Wedding/x" client=tante-erna trace="Müller\\n"\n'
         "Traceback: Wedding\n"
     )
     yield home
@@ -189,7 +189,7 @@ def test_the_bundle_holds_nothing_of_anybodys_own(
 
 
 def test_sentences_lose_paths_also_those_of_no_setting() -> None:
-    assert plain("cannot read /home/me/x.mov: no.", []) == "cannot read <path> no."
+    assert plain("cannot read /srv/me/x.mov: no.", []) == "cannot read <path> no."
     assert plain("~/a and ../b and https://x.y/z", []) == "<path> and <path> and <path>"
     assert plain("my nas is off", ["nas"]) == "my <...> is off" and plain("nasty", ["nas"]) == "nasty"
 
