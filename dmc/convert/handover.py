@@ -17,10 +17,12 @@ def lend(job: Job, uid: int, gid: int) -> None:
     os.chown(job.out_dir, uid, gid)
 
 
-def take_back(job: Job) -> None:
-    """Own out/ and the plain files in it again, so that no later worker of that user can touch them. The worker is dead."""
-    me, group = os.geteuid(), os.getegid()
+def take_back(job: Job) -> str | None:
+    """Shut the item's folder and own out/ and the plain files in it again, so that no later worker of that user can read or touch
+    them. The worker is dead. Returns why that is not possible, if so."""
+    me, group, item = os.geteuid(), os.getegid(), Path(job.out_dir).parent
     try:
+        os.chmod(item, stat.S_IMODE(item.stat().st_mode) & ~stat.S_IXOTH)
         os.chown(job.out_dir, me, group, follow_symlinks=False)
         with os.scandir(job.out_dir) as entries:
             for entry in entries:
@@ -28,4 +30,7 @@ def take_back(job: Job) -> None:
                 if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
                     os.chown(entry.path, me, group, follow_symlinks=False)
     except FileNotFoundError:
-        return  # It was cancelled, and its folder removed.
+        return None  # It was cancelled, and its folder removed.
+    except OSError as problem:
+        return f"out/ could not be taken back ({problem.strerror})"
+    return None

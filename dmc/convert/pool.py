@@ -283,11 +283,10 @@ class WorkerPool:
         self._walls = run.talk.walls or self._walls
         job, report = run.talk.job, run.verdict or run.talk.report
         code = run.died.code if run.died is not None else None
-        if self._run_as is not None:
-            take_back(job)
+        lent = None if self._run_as is None else take_back(job)
         if report is None:
             report = death_of(job, code)
-        elif run.verdict is None and (why := doubt(job, report)) is not None:
+        elif run.verdict is None and (why := lent or doubt(job, report)) is not None:
             report = report_of(job, "crashed", "BadReport", f"the worker's report cannot be believed: {why}.")
         self._log.info("a worker ended a job", item=job.item_id, attempt=job.attempt, kind=report.kind, exit_code=code)
         return report

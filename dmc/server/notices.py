@@ -35,6 +35,9 @@ MOST_TOLD = 1000
 MOST_WAITING = 10_000
 """Items that may wait for the hook command; the oldest go first if there are more."""
 
+LOOK_BACK_S = 3600.0
+"""After the clock was set back, what finished within so many seconds may not have been told."""
+
 RETRY_BASE_S = 5.0
 RETRY_CAP_S = 900.0
 GIVE_UP_S = 3 * 86400.0
@@ -79,8 +82,15 @@ class State(BaseModel):
             return False
         self.told[key] = item.finished_at
         while len(self.told) > MOST_TOLD:
-            self.horizon = max(self.horizon, self.told.pop(next(iter(self.told))))
+            oldest = self.told.pop(next(iter(self.told)))
+            if oldest < item.finished_at:  # Or the clock was set back meanwhile, and what finishes next would count as noticed.
+                self.horizon = max(self.horizon, oldest)
         return True
+
+    def come_back(self, now: datetime) -> None:
+        """A horizon that lies in the future is of a clock that was wrong: what finishes until then is to be told too."""
+        if self.horizon > rfc3339(now):
+            self.horizon = rfc3339(now - timedelta(seconds=LOOK_BACK_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +176,11 @@ class Notices:
             await self._tell(webhook)
 
     def _gather(self) -> None:
+        now = self._clock.now()
+        self._state.come_back(now)
         found = [item for item in self._changed() if self._state.notice(item)]
         if not found:
             return
-        now = self._clock.now()
         for webhook in self._notified.webhooks:
             box = self._state.boxes.setdefault(webhook.url, Box())
             for item in found:

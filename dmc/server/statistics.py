@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from dmc.broker.ledger import Ledger
 from dmc.broker.wishes import wish
 from dmc.clock import Clock
-from dmc.errors import WrongStatus
+from dmc.errors import UnknownItem, WrongStatus
 from dmc.items import Item, Status, Wish
 from dmc.protocol import API
 from dmc.server.auth import Caller, caller_of
@@ -153,8 +153,8 @@ class Statistics:
             for item in group[:RETRY_AT_ONCE]:
                 try:
                     wish(self._ledger, item.item_id, Wish.RETRY)
-                except WrongStatus:
-                    continue  # Somebody else was faster.
+                except (WrongStatus, UnknownItem):
+                    continue  # Somebody else was faster, with a retry or a deletion.
             return RetriedView(retried=min(len(group), RETRY_AT_ONCE), left=max(0, len(group) - RETRY_AT_ONCE))
 
         return json_reply(await self._offload.quick(retry), status=202)

@@ -285,3 +285,19 @@ def test_the_fork_server_and_its_workers_outlive_a_fork_that_fails(tmp_path: Pat
         assert (report.item_id, report.kind, report.errors[0].code) == ("two", "unavailable", "NoWorker")
         assert [worker.pid for worker in pool.workers()] == [at_work.worker_pid]
         assert is_alive(at_work.worker_pid)
+
+
+def test_a_room_that_cannot_be_taken_back_ends_its_job_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: object, *_: object, **__: object) -> None:
+        if "one" in str(path):
+            raise OSError(errno.EIO, "Input/output error")
+
+    with a_pool("copies", run_as=(os.getuid(), os.getgid())) as pool:
+        monkeypatch.setattr(os, "chown", broken)
+        for name in ("one", "two"):
+            pool.submit(a_job(tmp_path, name))
+        ends = {said.item_id: said for said in reports(pool, 2)}
+        assert (ends["one"].kind, ends["one"].errors[0].code) == ("crashed", "BadReport")
+        assert "Input/output error" in ends["one"].errors[0].message
+        assert ends["two"].kind == "converted"
+        assert pool.free_slots() == 2

@@ -103,6 +103,7 @@ def test_files_are_lent_to_the_workers_user_and_taken_back() -> None:
         assert report.kind == "skipped", report
         assert report.reason != "done"
         assert {path.stat().st_uid for path in (Path(job.out_dir), *Path(job.out_dir).iterdir())} == {0}
+        assert item.stat().st_mode & 0o777 == 0o700, "the next worker of that user has no business here"
 
 
 def test_a_workers_user_that_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -320,6 +320,30 @@ def test_noticed_items_are_remembered_without_end_in_little_room(tmp_path: Path)
     assert len(state.told) == MOST_TOLD
 
 
+async def test_a_clock_that_was_ahead_hides_nothing(world: World) -> None:
+    world.clock.jump(30 * 86400.0)
+    notices = world.open(world.webhook())
+    await notices.step()
+    world.clock.jump(-30 * 86400.0)
+    for _ in range(2):
+        world.finish(world.add())
+        await notices.step()
+    assert [told["done"] for told in world.receiver.bodies] == [1, 1]
+    await notices.stop()
+
+
+def test_a_clock_that_is_set_back_hides_nothing_however_much_was_noticed_before(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    state = State(horizon=rfc3339(world.clock.now()))
+    world.clock.jump(86400.0)
+    before = [world.finish(world.add()) for _ in range(MOST_TOLD)]
+    assert all(state.notice(item) for item in before)
+    world.clock.jump(-80000.0)
+    after = [world.finish(world.add()) for _ in range(5)]
+    assert all(state.notice(item) for item in after)
+    assert not any(state.notice(item) for item in after)
+
+
 async def test_a_short_or_missing_secret_stops_the_start_in_words(world: World) -> None:
     (world.home / "secret").write_text("short")
     with pytest.raises(BadSettings, match="no secret"):

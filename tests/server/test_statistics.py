@@ -5,8 +5,8 @@ import unittest.mock
 import aiohttp
 import pytest
 
-from dmc.broker.ledger import Delete
-from dmc.items import Status, Wish
+from dmc.broker.ledger import Delete, Ledger
+from dmc.items import Item, Status, Wish
 from dmc.jobs import ErrorNote
 from dmc.server import statistics
 from dmc.server.statistics import FAILURES, STATISTICS, FailuresView, RetriedView, StatisticsView
@@ -81,6 +81,23 @@ async def test_one_call_begins_a_group_again_and_no_other(running: House, http: 
     assert [wishes[item_id] for item_id in torn] == [Wish.RETRY] * 3
     assert wishes[silent] is wishes[theirs] is None
     assert await failures(http) == {"silent": 1}
+
+
+async def test_an_item_that_is_deleted_meanwhile_does_not_stop_the_retry_of_its_group(running: House, http: aiohttp.ClientSession) -> None:
+    first, *others = [await fail(running, http, bytes([n]), "torn") for n in range(3)]
+    known = running.ledger.get(first)
+    assert known is not None
+    wish = statistics.wish
+
+    def deleted_before(ledger: Ledger, item_id: str, what: Wish) -> Item:
+        if item_id == first:
+            running.ledger.change([Delete(first, known.version)])
+        return wish(ledger, item_id, what)
+
+    with unittest.mock.patch.object(statistics, "wish", deleted_before):
+        async with http.post(f"{FAILURES}/{statistics.cause_of(known)}/retry") as reply:
+            assert reply.status == 202
+    assert [item.wish for item in running.ledger.select()] == [Wish.RETRY] * len(others)
 
 
 async def test_a_group_that_is_not_there_retries_nothing(http: aiohttp.ClientSession) -> None:
