@@ -1,7 +1,8 @@
 """What one change of the ledger costs, by number of items: JSON with its journal, SQLite, and rewriting the whole file, side by side.
 
-    python bench/ledger.py [--items 1000,10000,100000] [--sqlite 1000,100000,1000000] [--folder FOLDER]
+    python bench/ledger.py [--items 1000,10000,100000] [--sqlite 1000,100000,1000000] [--changes 300] [--folder FOLDER]
 
+`cpu` columns are milliseconds of the processor for the same work: they hold on a busy machine too, where the others tell of its load.
 Times of a change are medians of many, with folding off; "own" leaves the time inside fsync out (SQLite: the same with its syncs switched
 off). `syncs` are counted from outside, by strace, as the difference of two processes; without strace at the Disk seam. `rewrite` does what
 a naive ledger does: the whole file to a temporary name, fsync, rename, fsync of the folder. `restart ms` is from opening the JSON ledger of
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from dmc.broker.admission import Admissions
@@ -39,7 +41,6 @@ from dmc.items import Item, ItemIds, Outcome, Status
 from dmc.jobs import Job, Report, ResultFacts
 from dmc.journal import NEVER
 
-CHANGES = 300
 BATCH = 1000
 
 
@@ -114,19 +115,39 @@ def fill(folder: Path, items: int) -> None:
     with_journal.checkpoint()
 
 
-def timed_changes(ledger: Ledger, disk: TimedDisk) -> tuple[float, float, float]:
-    """Median milliseconds of a change, of its own share, and syncs per change: additions and claims in turn."""
-    whole, own, ids = [], [], ItemIds(ledger.newest_id())
+@dataclass(frozen=True)
+class Cost:
+    """Milliseconds by the clock and of the processor."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class ChangeCost:
+    """Medians in milliseconds of a change and of its share outside fsync, its processor time, and syncs per change."""
+
+    whole: float
+    own: float
+    cpu: float
+    syncs: float
+
+
+def timed_changes(ledger: Ledger, disk: TimedDisk, changes: int) -> ChangeCost:
+    """What so many changes cost: additions and claims in turn."""
+    whole, own, cpu, ids = [], [], [], ItemIds(ledger.newest_id())
     before = disk.syncs
-    for number in range(CHANGES // 2):
+    for number in range(changes // 2):
         item = finished_item(ids.next(), number).model_copy(update={"status": Status.TO_DO, "version": 1, "result": None, "outcome": None})
         for op in (Put(item, 0), Put(item.changed(status=Status.IN_PROGRESS), 1)):
-            started, synced = time.perf_counter(), disk.sync_s
+            started, worked, synced = time.perf_counter(), time.process_time(), disk.sync_s
             ledger.change([op])
             took = time.perf_counter() - started
             whole.append(took)
             own.append(took - (disk.sync_s - synced))
-    return statistics.median(whole) * 1e3, statistics.median(own) * 1e3, (disk.syncs - before) / len(whole)
+            cpu.append(time.process_time() - worked)
+    medians = [statistics.median(values) * 1e3 for values in (whole, own, cpu)]
+    return ChangeCost(*medians, (disk.syncs - before) / len(whole))
 
 
 def timed_rewrites(folder: Path, times: int) -> float:
@@ -141,11 +162,11 @@ def timed_rewrites(folder: Path, times: int) -> float:
     return statistics.median(took) * 1e3
 
 
-def timed(do: Callable[[], object]) -> float:
-    """Milliseconds of one call."""
-    started = time.perf_counter()
+def timed(do: Callable[[], object]) -> Cost:
+    """What one call costs."""
+    started, worked = time.perf_counter(), time.process_time()
     do()
-    return (time.perf_counter() - started) * 1e3
+    return Cost((time.perf_counter() - started) * 1e3, (time.process_time() - worked) * 1e3)
 
 
 OPENING = """
@@ -158,17 +179,17 @@ def anonymous_kib():
     return int(re.search(r"RssAnon:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
 
 before = anonymous_kib()
-started = time.perf_counter()
+started, worked = time.perf_counter(), time.process_time()
 ledger = LedgerJson.open(Path(sys.argv[1]), RealDisk())
-print((time.perf_counter() - started) * 1e3, (anonymous_kib() - before) / 1024)
+print((time.perf_counter() - started) * 1e3, (time.process_time() - worked) * 1e3, (anonymous_kib() - before) / 1024)
 """
 
 
-def opening(folder: Path) -> tuple[float, float]:
-    """Milliseconds to open the ledger in a fresh process, and the MiB of anonymous memory it takes."""
+def opening(folder: Path) -> tuple[Cost, float]:
+    """What it costs to open the ledger in a fresh process, and the MiB of anonymous memory it takes."""
     said = subprocess.run([sys.executable, "-c", OPENING, str(folder)], capture_output=True, text=True, check=True)
-    took, grown = said.stdout.split()
-    return float(took), float(grown)
+    wall, cpu, grown = map(float, said.stdout.split())
+    return Cost(wall, cpu), grown
 
 
 COUNTING = """
@@ -198,37 +219,39 @@ def counted_syncs(folder: Path, kind: str) -> float:
     if shutil.which("strace") is None:
         return math.nan
     counts = []
-    for changes in (1, 101):
+    for changes in (1, 1, 101):  # The first leaves the files as the others do.
         with tempfile.NamedTemporaryFile() as log:
             tracer = ["strace", "-f", "-qq", "-o", log.name, "-e", "trace=fsync,fdatasync"]
             here = str(Path(__file__).parent)
             subprocess.run([*tracer, sys.executable, "-c", COUNTING, str(folder), kind, str(changes), here], check=True)
             counts.append(sum(b"sync(" in line for line in log))
-    return (counts[1] - counts[0]) / 100
+    return (counts[2] - counts[1]) / 100
 
 
-def measure_sqlite(folder: Path, items: int) -> dict[str, float]:
+def measure_sqlite(folder: Path, items: int, changes: int) -> dict[str, float]:
     """One row of the table of SQLite."""
     ids = ItemIds()
     made = LedgerSqlite.open(folder)
-    fill_ms = timed(lambda: made.write_anew(finished_item(ids.next(), number) for number in range(items)))
+    filling = timed(lambda: made.write_anew(finished_item(ids.next(), number) for number in range(items)))
     made.close()
-    started = time.perf_counter()
-    ledger = LedgerSqlite.open(folder)
-    open_ms = (time.perf_counter() - started) * 1e3
-    change_ms, _, _ = timed_changes(ledger, TimedDisk())
-    page_ms = timed(lambda: (ledger.select(limit=200), ledger.counts()))
+    opened: list[LedgerSqlite] = []
+    opening = timed(lambda: opened.append(LedgerSqlite.open(folder)))
+    (ledger,) = opened
+    change = timed_changes(ledger, TimedDisk(), changes)
+    page = timed(lambda: (ledger.select(limit=200), ledger.counts()))
     ledger._writer.execute("PRAGMA synchronous = OFF")
-    own_ms, _, _ = timed_changes(ledger, TimedDisk())
+    unsynced = timed_changes(ledger, TimedDisk(), changes)
     ledger.close()
     return {
         "items": items,
-        "change ms": change_ms,
-        "own ms": own_ms,
+        "change ms": change.whole,
+        "own ms": unsynced.whole,
+        "own cpu": unsynced.cpu,
         "syncs": counted_syncs(folder, "sqlite"),
-        "open ms": open_ms,
-        "list ms": page_ms,
-        "all written anew s": fill_ms / 1e3,
+        "open ms": opening.wall,
+        "open cpu": opening.cpu,
+        "list ms": page.wall,
+        "all written anew s": filling.wall / 1e3,
     }
 
 
@@ -260,8 +283,8 @@ class NotedJobs:
         """Nothing runs."""
 
 
-def restart(data: Path) -> float:
-    """Milliseconds from opening the ledger to the first job, with a folder for each finished item and one item to do."""
+def restart(data: Path) -> Cost:
+    """What it costs from opening the ledger to the first job, with a folder for each finished item and one item to do."""
     disk, clock, executor = RealDisk(), SystemClock(), NotedJobs()
     storage = StorageDirs(data, disk)
     storage.prepare()
@@ -275,55 +298,65 @@ def restart(data: Path) -> float:
     (folder / "original.mov").write_bytes(b"film")
     announced = {"client_id": "c", "label": "a.mov", "conversion_type": "h265", "options": {}, "idempotency_key": None}
     admissions.admit(item_id, **announced, sha512="ab" * 64, file_size=4, media_type=MediaType.VIDEO, file_name="original.mov")
-    started = time.perf_counter()
-    ledger, control = LedgerJson.open(data, disk), Control(data, disk, clock)
-    threads = ThreadIndex(data, disk, clock)
-    broker = Broker(ledger, StorageDirs(data, disk), executor, clock, control, threads, BrokerSettings(disk_floor=0))
-    broker.start_up()
-    while not executor.jobs:
-        broker.step()
-    took = (time.perf_counter() - started) * 1e3
-    control.release()
-    return took
+
+    def begin() -> None:
+        ledger, control = LedgerJson.open(data, disk), Control(data, disk, clock)
+        threads = ThreadIndex(data, disk, clock)
+        broker = Broker(ledger, StorageDirs(data, disk), executor, clock, control, threads, BrokerSettings(disk_floor=0))
+        broker.start_up()
+        while not executor.jobs:
+            broker.step()
+        control.release()
+
+    return timed(begin)
 
 
-def measure(folder: Path, items: int) -> dict[str, float]:
+def new_items(ledger: Ledger) -> list[Put]:
+    """A thousand additions."""
+    ids, new = ItemIds(ledger.newest_id()), {"status": Status.TO_DO, "version": 1}
+    return [Put(finished_item(ids.next(), number).model_copy(update=new), 0) for number in range(BATCH)]
+
+
+def measure(folder: Path, items: int, changes: int) -> dict[str, float]:
     """One row of the table."""
     fill(folder, items)
-    open_ms, open_mb = opening(folder)
+    opened, open_mib = opening(folder)
     disk = TimedDisk()
     ledger = LedgerJson.open(folder, disk, folding=NEVER)
-    change_ms, own_ms, syncs = timed_changes(ledger, disk)
-    ids = ItemIds(ledger.newest_id())
-    new = [finished_item(ids.next(), n).model_copy(update={"status": Status.TO_DO, "version": 1}) for n in range(BATCH)]
-    before = disk.syncs
-    batch_ms = timed(lambda: ledger.change([Put(item, 0) for item in new]))
+    change = timed_changes(ledger, disk, changes)
+    batch, before = new_items(ledger), disk.syncs
+    batched = timed(lambda: ledger.change(batch))
     batch_syncs = disk.syncs - before
-    fold_ms = timed(ledger.checkpoint)
-    more = [finished_item(ids.next(), n).model_copy(update={"status": Status.TO_DO, "version": 1}) for n in range(BATCH)]
-    ledger.change([Put(item, 0) for item in more])
-    list_ms = timed(lambda: LedgerJson.glance(folder, RealDisk()) or sys.exit("the glance says nothing"))
-    seam_syncs, syncs = syncs, counted_syncs(folder, "json")
+    fold = timed(ledger.checkpoint)
+    ledger.change(new_items(ledger))
+    page = timed(lambda: LedgerJson.glance(folder, RealDisk()) or sys.exit("the glance says nothing"))
+    syncs = counted_syncs(folder, "json")
     rewrite_ms = timed_rewrites(folder, 5 if items > 20_000 else 30)
+    again = restart(folder)
     return {
         "items": items,
-        "change ms": change_ms,
-        "own ms": own_ms,
-        "syncs": seam_syncs if math.isnan(syncs) else syncs,
+        "change ms": change.whole,
+        "own ms": change.own,
+        "own cpu": change.cpu,
+        "syncs": change.syncs if math.isnan(syncs) else syncs,
         "rewrite ms": rewrite_ms,
-        "batch of 1000 ms": batch_ms,
+        "batch of 1000 ms": batched.wall,
         "its syncs": batch_syncs,
-        "open ms": open_ms,
-        "open MiB": open_mb,
-        "fold ms": fold_ms,
-        "list ms": list_ms,
-        "restart ms": restart(folder),
+        "open ms": opened.wall,
+        "open cpu": opened.cpu,
+        "open MiB": open_mib,
+        "fold ms": fold.wall,
+        "fold cpu": fold.cpu,
+        "list ms": page.wall,
+        "restart ms": again.wall,
+        "restart cpu": again.cpu,
     }
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--items", default="1000,10000,100000")
+    arguments.add_argument("--changes", type=int, default=300, help="how many changes are timed at each size")
     arguments.add_argument("--folder", type=Path, default=None, help="where to write; default: a temporary folder")
     arguments.add_argument("--sqlite", default="1000,100000,1000000", help="sizes for SQLite")
     chosen = arguments.parse_args()
@@ -331,7 +364,7 @@ def main() -> None:
         rows = []
         for items in map(int, filter(None, sizes.split(","))):
             with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-                rows.append(measured(Path(folder), items))
+                rows.append(measured(Path(folder), items, chosen.changes))
         if rows:
             print(f"\n{name}\n")
             show(rows)
@@ -343,7 +376,9 @@ def show(rows: list[dict[str, float]]) -> None:
     print("|" + "---:|" * len(rows[0]))
     for row in rows:
         print("| " + " | ".join(f"{value:.0f}" if value == int(value) else f"{value:.2f}" for value in row.values()) + " |")
-    print(f"\nchange, {rows[-1]['items']} against {rows[0]['items']} items: x{rows[-1]['own ms'] / rows[0]['own ms']:.2f} of its own cost")
+    print(
+        f"\nchange, {rows[-1]['items']} against {rows[0]['items']} items: x{rows[-1]['own cpu'] / rows[0]['own cpu']:.2f} of its processor time"
+    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ def test_no_promise_is_broken_by_one_crash(tmp_path, folding):
             tried += 1
             with told(f"step {number}, {how}"):
                 judge(tmp_path, disk, moment.promises, to_the_end=tried % 3 == 0)
+    print(f"one crash, folding {folding}: {tried} disks")
     assert tried >= 800
 
 
@@ -33,6 +34,7 @@ def test_no_promise_is_broken_by_a_crash_inside_the_recovery(tmp_path, folding):
                 tried += 1
                 with told(f"{first}; in the recovery step {number}, {how}"):
                     judge(tmp_path, again, moment.promises, to_the_end=tried % 10 == 0)
+    print(f"a second crash in the recovery, folding {folding}: {tried} disks")
     assert tried >= 5000
 
 
