@@ -376,9 +376,8 @@ def show(rows: list[dict[str, float]]) -> None:
     print("|" + "---:|" * len(rows[0]))
     for row in rows:
         print("| " + " | ".join(f"{value:.0f}" if value == int(value) else f"{value:.2f}" for value in row.values()) + " |")
-    print(
-        f"\nchange, {rows[-1]['items']} against {rows[0]['items']} items: x{rows[-1]['own cpu'] / rows[0]['own cpu']:.2f} of its processor time"
-    )
+    first, last = rows[0], rows[-1]
+    print(f"\nchange, {last['items']} against {first['items']} items: x{last['own cpu'] / first['own cpu']:.2f} of its processor time")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from dmc.broker.admission import Admissions
-from dmc.broker.attempts import MOST_TRIES
 from dmc.broker.broker import Broker, BrokerSettings
 from dmc.broker.control import Control
 from dmc.broker.ledger_json import LedgerJson
@@ -29,6 +28,9 @@ from dmc.files import RealDisk
 from dmc.items import Item, ItemIds, Status
 from dmc.jobs import Job
 from tests.convert.rooms import HurriedClock, a_pool
+
+MOST_TRIES = 2
+"""Fewer than the broker's own: each is a worker process."""
 
 LIMITS = Limits(memory_bytes=1 << 30, file_size_bytes=8 << 20, stall_s=120.0)
 
@@ -102,7 +104,8 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setattr("dmc.broker.workbench.MOST_TRIES", MOST_TRIES)
     clock = HurriedClock()
     with a_pool("chosen", limits=LIMITS, clock=clock) as pool:
         made = House(tmp_path, pool, clock)

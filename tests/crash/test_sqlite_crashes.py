@@ -125,6 +125,7 @@ def test_every_answered_change_is_there_and_no_half_of_one(scratch):
             rolled_back += len(snapshot.allowed) == 2 and found == snapshot.allowed[0] != snapshot.allowed[1]
             opened.change([Put(an_item(ItemIds(opened.newest_id()).next()), 0)])
             opened.close()
+    print(f"a database cut at every step: {tried} disks")
     assert tried > 300
     assert rolled_back > 100, "the cuts do not cut"
 
@@ -190,7 +191,9 @@ def judged(data: Path, scratch: Path, draw: Random, chosen: list[tuple[str, Mome
 def test_no_promise_of_the_house_is_broken_by_one_crash(tmp_path, scratch):
     draw = Random(6)
     seen = Recorder(tmp_path, scratch, draw).play()
-    assert judged(tmp_path, scratch, draw, draw.sample(seen, 200), 1) >= 400
+    tried = judged(tmp_path, scratch, draw, draw.sample(seen, 200), 1)
+    print(f"the house on a database: {tried} disks")
+    assert tried >= 400
 
 
 @pytest.mark.slow
