@@ -11,6 +11,7 @@ import pytest
 from yarl import URL
 
 from dmc.protocol import ITEMS
+from dmc.server import downloads
 from dmc.server.representation import disposition
 from tests.server.conftest import House
 from tests.server.raw import connection, request
@@ -203,6 +204,39 @@ async def test_U19_a_receipt_that_is_shared_never_tells_the_name_that_another_cl
     async with http.get(f"{ITEMS}/{item}/receipt") as reply:
         told = await reply.json()
     assert told == {"schema": "dmc.receipt/1", "source": {"file_name": running.ledger.get(item).original_file_name, "file_size": 5}}
+
+
+@pytest.mark.parametrize("strange", ["link", "pipe", "folder"])
+async def test_what_a_worker_puts_in_the_place_of_its_receipt_opens_nothing_else(
+    running: House, http: aiohttp.ClientSession, strange: str
+) -> None:
+    item = await running.upload(http, b"12345")
+    running.begin(item)
+    folder = running.storage.folder(item)
+    assert folder is not None
+    (folder / "out").mkdir(exist_ok=True)
+    place = folder / "out" / "receipt.json"
+    if strange == "link":
+        place.symlink_to(folder / "ticket.json")
+    elif strange == "pipe":
+        os.mkfifo(place)
+    else:
+        place.mkdir()
+    async with asyncio.timeout(5), http.get(f"{ITEMS}/{item}/receipt") as reply:
+        assert reply.status == 404
+
+
+async def test_of_a_log_without_end_the_end_is_shown(running: House, http: aiohttp.ClientSession, item: str) -> None:
+    folder = running.storage.folder(item)
+    assert folder is not None
+    with (folder / "log.txt").open("wb") as log:
+        log.truncate(3 * downloads.MOST_READ)
+        log.seek(0, os.SEEK_END)
+        log.write(b"the end\n")
+    async with http.get(f"{ITEMS}/{item}/log") as reply:
+        text = await reply.read()
+    assert len(text) == downloads.MOST_READ
+    assert text.endswith(b"\0the end\n")
 
 
 async def test_receipt_and_log_are_served(http: aiohttp.ClientSession, item: str) -> None:
