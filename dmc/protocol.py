@@ -118,6 +118,7 @@ class ItemView(BaseModel):
     started_at: str | None = None
     finished_at: str | None = None
     acknowledged_at: str | None = None
+    trashed_at: str | None = None
 
 
 class ItemPage(BaseModel):

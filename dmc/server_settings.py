@@ -24,6 +24,8 @@ class Limits(BaseModel):
     model_config = _FROZEN
     max_file_size: int = Field(default=200 * 1024**3, gt=0, description="bytes of one original")
     disk_floor: int = Field(default=1024**3, ge=0, description="bytes that stay free on the data folder's disk")
+    max_bytes_per_client: int = Field(default=0, ge=0, description="originals and results of one client; 0: no bound")
+    max_bytes_total: int = Field(default=0, ge=0, description="originals and results of all clients; 0: no bound")
     max_open_uploads_per_client: int = Field(default=100, gt=0, description="unfinished uploads of one client")
     upload_idle_s: float = Field(default=60.0, gt=0, description="seconds without a byte before an upload's connection is closed")
     upload_expiry_h: float = Field(default=24.0, gt=0, description="hours after which an unfinished upload is forgotten")
@@ -40,6 +42,9 @@ class Retention(BaseModel):
 
     model_config = _FROZEN
     acknowledged_days: float = Field(default=7.0, ge=0, le=36_500, description="days after the client has its result")
+    originals_days: float = Field(default=0.0, ge=0, le=36_500, description="the same for originals alone; 0: as long as their items")
+    unacknowledged_days: float = Field(default=0.0, ge=0, le=36_500, description="days of a finished item nobody fetched; 0: for ever")
+    trash_days: float = Field(default=7.0, ge=0, le=36_500, description="days in which a deletion can be undone; 0: deleted at once")
 
 
 class QuietWindow(BaseModel):

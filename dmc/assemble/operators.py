@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmc.assemble.server import SERVER_LOCK, open_control, open_ledger, open_storage
 from dmc.clock import SystemClock, rfc3339
-from dmc.errors import NotFound, TornLedger, WrongStatus
+from dmc.errors import NotFound, TornLedger, UnknownItem, UsageFault, WrongStatus
 from dmc.files import RealDisk, make_home
 from dmc.locks import ProcessLock
 from dmc.quiet_hours import moment_of
@@ -134,3 +134,46 @@ def ask_broker(settings: ServerSettings, mode: str, until: str | None, *, dry_ru
     if not dry_run:
         open_control(settings).ask(mode, end)
     return None if end is None else rfc3339(end)
+
+
+def in_trash(settings: ServerSettings) -> "list[Item]":
+    """What lies in the trash, sorted by id."""
+    from dmc.broker.recovery import every
+
+    with closing(open_ledger(settings, recover=False)) as ledger:
+        return [item for item in every(ledger) if item.trashed_at is not None]
+
+
+def out_of_trash(settings: ServerSettings, prefixes: list[str], *, dry_run: bool) -> "list[Item]":
+    """Restore items, named by unique beginnings of their ids; all names are checked before any is restored.
+
+    Raises UnknownItem for one that is not in the trash, UsageFault for one that fits several.
+    """
+    from dmc.broker.wishes import restore
+
+    trashed = in_trash(settings)
+    items = []
+    for prefix in prefixes:
+        fitting = [item for item in trashed if item.item_id.startswith(prefix)]
+        if not fitting:
+            raise UnknownItem(f"nothing in the trash has an id that starts with {prefix!r}.", "See: dmc broker trash list")
+        if len(fitting) > 1:
+            raise UsageFault(f"{len(fitting)} ids in the trash start with {prefix!r}.", "Give more of it.")
+        items += fitting
+    if dry_run:
+        return items
+    with closing(open_ledger(settings, recover=False)) as ledger:
+        return [restore(ledger, item.item_id) for item in items]
+
+
+def empty_trash(settings: ServerSettings, *, dry_run: bool) -> "list[Item]":
+    """Leave the wish `delete` in all that lies in the trash; the broker, now or when it starts, does it."""
+    from dmc.broker.wishes import wish
+    from dmc.items import Wish
+
+    items = [item for item in in_trash(settings) if item.wish is None]
+    if not dry_run:
+        with closing(open_ledger(settings, recover=False)) as ledger:
+            for item in items:
+                wish(ledger, item.item_id, Wish.DELETE)
+    return items

@@ -128,9 +128,10 @@ def open_tokens(settings: ServerSettings) -> "Tokens":
 def build_broker(settings: ServerSettings, parts: Parts, pool: "WorkerPool") -> "Broker":
     """The broker of a data folder."""
     from dmc.broker.broker import Broker, BrokerSettings
+    from dmc.broker.retention import Rules
 
     bounds = BrokerSettings(
-        disk_floor=settings.limits.disk_floor, acknowledged_days=settings.retention.acknowledged_days, quiet_hours=settings.hours()
+        disk_floor=settings.limits.disk_floor, retention=Rules(**settings.retention.model_dump()), quiet_hours=settings.hours()
     )
     return Broker(parts.ledger, parts.storage, pool, parts.clock, parts.control, parts.threads, bounds)
 
@@ -153,6 +154,9 @@ def build_server(settings: ServerSettings, parts: Parts) -> "Server":
         base_path=settings.base_path,
         requests_per_minute=bounds.requests_per_minute,
         failed_sign_ins_per_minute=bounds.failed_sign_ins_per_minute,
+        max_bytes_per_client=bounds.max_bytes_per_client,
+        max_bytes_total=bounds.max_bytes_total,
+        trash_days=settings.retention.trash_days,
         conversions=with_own_types(settings.conversion_types),
     )
     return Server(

@@ -82,9 +82,9 @@ class Admissions:
         return item
 
     def already(self, client_id: str, key: str) -> Item | None:
-        """The item that this client admitted under this idempotency key, unless it is being deleted."""
+        """The item that this client admitted under this idempotency key, unless it is deleted."""
         item = self._ledger.with_key(client_id, key)
-        return None if item is None or item.wish is Wish.DELETE else item
+        return None if item is None or item.wish is Wish.DELETE or item.trashed_at is not None else item
 
     def abandon(self, item_id: str) -> None:
         """Forget what arrived and was never admitted."""

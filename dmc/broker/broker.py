@@ -18,7 +18,8 @@ from dmc.broker.keeper import Keeper
 from dmc.broker.ledger import Ledger
 from dmc.broker.queue import Queue
 from dmc.broker.recovery import Recovery, every
-from dmc.broker.retention import Retention
+from dmc.broker.retention import Retention, Rules
+from dmc.broker.room import Room
 from dmc.broker.stance import Stance, Stances, Waiting, why_waiting
 from dmc.broker.storage import Place, Storage
 from dmc.broker.threads import ThreadIndex
@@ -34,6 +35,9 @@ from dmc.quiet_hours import QuietHours
 _LOG = Log("broker")
 
 IDLE_LOOK_S = 0.25
+_ROOM_STEP = 64 * 1024**2
+"""Bytes by which the room on the disk must change for the queue to be looked at again."""
+
 FOLD_EVERY_S = 60.0
 """So often the ledger's journal is folded while something is converted; at rest it is folded at once."""
 MOST_FAULTS = 5
@@ -42,12 +46,12 @@ MOST_FAULTS = 5
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """`disk_floor`: bytes that stay free. `acknowledged_days`: how long acknowledged results are kept. `upload_expiry_s`: how long an
+    """`disk_floor`: bytes that stay free. `retention`: how long finished items are kept. `upload_expiry_s`: how long an
     upload that nobody goes on with may lie in incoming/, should its server not have tidied it up before. `quiet_hours`: when nothing
     is begun."""
 
     disk_floor: int = 1024**3
-    acknowledged_days: float = 7.0
+    retention: Rules = field(default_factory=Rules)
     upload_expiry_s: float = 7 * 86400.0
     quiet_hours: QuietHours = field(default_factory=QuietHours)
 
@@ -72,12 +76,13 @@ class Broker:
         self._settings = settings
         self._epoch = ""
         self._keeper = Keeper(ledger, storage, self._check_epoch)
-        self._retention = Retention(ledger, clock, self._check_epoch, days=settings.acknowledged_days)
+        self._retention = Retention(ledger, clock, self._check_epoch, settings.retention, self._keeper.drop_original)
         self._attempts = Attempts(clock)
         self._bench = Workbench(storage, executor, self._keeper, Twins(ledger, storage), self._attempts, threads, clock)
         self._queue = Queue()
         self._seq: int | None = None
         self._decided_for: object = None
+        self._is_short = False
         self._stances = Stances(control, settings.quiet_hours, clock)
         self._waiting: Waiting | None = None
         self._folded_at, self._fold_again_at = -1, 0.0
@@ -165,7 +170,7 @@ class Broker:
         heard = self._hear()
         followed = self._follow()
         acted = self._act(self._stances.now()[1])
-        aged = self._retention.step()
+        aged = self._retention.step(is_short=self._is_short)
         self._tell()
         return heard or followed or acted or aged
 
@@ -218,18 +223,28 @@ class Broker:
     def _act(self, stance: Stance) -> bool:
         """Do what is decided, unless nothing has changed since it was decided last."""
         self._bench.freeze(stance.running == "freeze")
-        has_room = self._storage.free_bytes() >= self._settings.disk_floor
+        room = Room(self._storage.free_bytes(), self._settings.disk_floor, self._bench.promised())
+        self._is_short = not room.above_floor
         resting, free, running = self._attempts.resting(), self._bench.free_slots(), frozenset(self._bench.running)
-        basis = (self._seq, stance, has_room, resting, free, running)
+        first = next((one for one in self._queue.waiting() if one.item_id not in resting), None)
+        no_room = None if first is None or first.needs <= room.left else room.waiting_for(first.needs)
+        basis = (self._seq, stance, room.above_floor, no_room is None, room.left // _ROOM_STEP, resting, free, running)
         if basis == self._decided_for:
             return False
         pressing, waiting = self._queue.pressing(), self._queue.waiting()
-        actions = decide(pressing, waiting, running=running, resting=resting, free_slots=free, stance=stance, has_room=has_room)
+        actions = decide(pressing, waiting, running=running, resting=resting, free_slots=free, stance=stance, room=room)
         for action in actions:
             self._do(action)
         self._decided_for = basis
-        to_do = self._queue.to_do
-        self._waiting = why_waiting(stance, to_do=to_do, resting=len(resting), running=len(running), free_slots=free, has_room=has_room)
+        self._waiting = why_waiting(
+            stance,
+            to_do=self._queue.to_do,
+            resting=len(resting),
+            running=len(running),
+            free_slots=free,
+            has_room=room.above_floor,
+            no_room=no_room,
+        )
         return bool(actions)
 
     def _do(self, action: Action) -> None:

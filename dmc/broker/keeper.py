@@ -4,6 +4,7 @@
 repeated at any time and is not synced. Before the line nothing has happened, after it everything will.
 """
 
+import contextlib
 from collections.abc import Callable
 
 from dmc.broker.ledger import Delete, Guard, Ledger, Put
@@ -97,6 +98,12 @@ class Keeper:
                 self.pending.discard(item_id)
             else:
                 self.apply(item)
+
+    def drop_original(self, item: Item) -> None:
+        """Give up the original of a finished item. First the file, durably, then the record says so; cut between, it is done again."""
+        self._storage.drop_file(item.item_id, item.current_file_name)
+        with contextlib.suppress(Conflict):  # Changed meanwhile: seen again at the next walk.
+            self.commit(item, item.changed(gone="original"))
 
     def remove(self, item: Item) -> None:
         """Delete an item whose wish says so. First the files, durably, then the record: see wishes.py."""

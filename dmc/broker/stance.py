@@ -56,8 +56,13 @@ def stance_of(wished: Wished, quiet: Quiet | None) -> Stance:
     return Stance()
 
 
-def why_waiting(stance: Stance, *, to_do: int, resting: int, running: int, free_slots: int, has_room: bool) -> Waiting | None:
-    """Why nothing (more) is begun, the weightiest reason first; None if nothing is to do or something is being begun."""
+def why_waiting(
+    stance: Stance, *, to_do: int, resting: int, running: int, free_slots: int, has_room: bool, no_room: Waiting | None = None
+) -> Waiting | None:
+    """Why nothing (more) is begun, the weightiest reason first; None if nothing is to do or something is being begun.
+
+    `no_room`: what to say where there is an item whose result does not fit.
+    """
     if stance.waiting is not None:
         return stance.waiting
     if not has_room:
@@ -68,6 +73,8 @@ def why_waiting(stance: Stance, *, to_do: int, resting: int, running: int, free_
         return Waiting("no-free-worker", f"every worker is busy: {running} {'conversion runs' if running == 1 else 'conversions run'}.")
     if resting >= to_do:
         return Waiting("resting", "what is left has failed before and waits a while for its next try.")
+    if no_room is not None:
+        return no_room
     if running:
         return Waiting("twin-in-progress", "what is left waits for the same file, which is being converted for somebody else.")
     return None

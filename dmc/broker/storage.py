@@ -87,6 +87,10 @@ class Storage(Protocol):
         """Bytes of a file in the item's folder; None if it is not there."""
         ...
 
+    def drop_file(self, item_id: str, file_name: str) -> None:
+        """Remove one file of the item's folder, durably; nothing happens if it is not there."""
+        ...
+
     def remove(self, item_id: str) -> None: ...
 
     def places(self, among: Collection[Place] = tuple(Place)) -> list[Found]:

@@ -144,6 +144,15 @@ class StorageDirs:
         found = None if folder is None else self._disk.stat(folder / file_name)
         return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
 
+    def drop_file(self, item_id: str, file_name: str) -> None:
+        folder = self.folder(item_id)
+        if folder is None:
+            return
+        with _translated("removing a file of an item"):
+            if self._disk.stat(folder / file_name) is not None:
+                self._disk.unlink(folder / file_name)
+            self._disk.sync_folder(folder)
+
     def remove(self, item_id: str) -> None:
         place = self.place_of(item_id)
         with _translated("removing an item"):

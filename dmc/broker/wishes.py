@@ -35,6 +35,29 @@ def acknowledge(ledger: Ledger, clock: Clock, item_id: str, sha512: str) -> Item
     return _swap(ledger, item_id, acknowledged)
 
 
+def trash(ledger: Ledger, clock: Clock, item_id: str) -> Item:
+    """Put a finished item into the trash, from where it can come back until its days there are over. One line; no file moves."""
+
+    def trashed(item: Item) -> Item:
+        item.wishing(Wish.DELETE)  # The same statuses, the same refusals.
+        return item if item.trashed_at else item.changed(trashed_at=rfc3339(clock.now()), wish=None)
+
+    return _swap(ledger, item_id, trashed)
+
+
+def restore(ledger: Ledger, item_id: str) -> Item:
+    """Take an item out of the trash; raises WrongStatus for one that is not in it, or is being deleted already."""
+
+    def restored(item: Item) -> Item:
+        if item.trashed_at is None:
+            raise WrongStatus("this item is not in the trash.", "")
+        if item.wish is Wish.DELETE:
+            raise WrongStatus("this item is being deleted for good.", "")
+        return item.changed(trashed_at=None)
+
+    return _swap(ledger, item_id, restored)
+
+
 def prioritise(ledger: Ledger, item_id: str, priority: int) -> Item:
     """Let an item be begun before (higher) or after (lower) others."""
     return _swap(ledger, item_id, lambda item: item if item.priority == priority else item.changed(priority=priority))

@@ -12,6 +12,7 @@ from dmc.broker import outcomes
 from dmc.broker.attempts import MOST_TRIES, Attempts
 from dmc.broker.executor import Executor
 from dmc.broker.keeper import Keeper
+from dmc.broker.room import expected_bytes, reserved
 from dmc.broker.storage import Storage
 from dmc.broker.threads import Thread, ThreadIndex
 from dmc.broker.twins import Twins
@@ -56,6 +57,12 @@ class Workbench:
 
     def free_slots(self) -> int:
         return self._executor.free_slots()
+
+    def promised(self) -> int:
+        """Bytes that what runs may still write."""
+        done = {item_id: one.fraction or 0.0 for item_id, one in self._progress.items()}
+        sizes = ((item_id, expected_bytes(item.conversion_type, item.file_size)) for item_id, item in self.running.items())
+        return reserved((size, done.get(item_id, 0.0)) for item_id, size in sizes)
 
     def freeze(self, wanted: bool) -> None:
         """Let all that runs stand still, or go on."""

@@ -40,12 +40,14 @@ from dmc.server.overview import Overview
 from dmc.server.page import Page
 from dmc.server.policy import MIB
 from dmc.server.policy import ServerLimits as ServerLimits
+from dmc.server.quota import Quota
 from dmc.server.receiving import refuse_if_full
 from dmc.server.shelf import Shelf
 from dmc.server.statistics import Statistics
 from dmc.server.steering import Steering
 from dmc.server.tls import Tls
 from dmc.server.tokens import Tokens
+from dmc.server.trash import Trash
 from dmc.server.uploads import Uploads
 from dmc.server.views import Views
 
@@ -81,10 +83,8 @@ class Server:
         notified: Notified = NOBODY,
     ) -> None:
         self.data = data
-        self._storage = storage
-        self._clock = clock
-        self._limits = limits
-        self._tokens = tokens
+        self._storage, self._clock = storage, clock
+        self._limits, self._tokens = limits, tokens
         self._offload = offload = Offload()
         self._traffic = Traffic()
         self._runner: web.AppRunner | None = None
@@ -93,8 +93,10 @@ class Server:
         views = Views(ledger, threads, shelf, limits.base_path)
         overview = Overview(ledger)
         self._feed = Feed(ledger=ledger, overview=overview, threads=threads, views=views, offload=offload)
+        statistics = Statistics(ledger=ledger, clock=clock, offload=offload)
+        quota = Quota(statistics.held, offload, limits)
         self.uploads = OpenUploads(
-            ledger=ledger, storage=storage, admissions=admissions, clock=clock, disk=disk, offload=offload, limits=limits
+            ledger=ledger, storage=storage, admissions=admissions, clock=clock, disk=disk, offload=offload, limits=limits, quota=quota
         )
         self._downloads = Downloads(ledger=ledger, storage=storage, shelf=shelf, offload=offload)
         self._tls = tls
@@ -109,6 +111,7 @@ class Server:
             Uploads(uploads=self.uploads, ledger=ledger, offload=offload, limits=limits, room=self._check_room),
             OneShot(uploads=self.uploads, views=views, outside=self._door.outside, offload=offload, limits=limits, room=self._check_room),
             Items(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload),
+            Trash(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload, days=limits.trash_days),
             self._downloads,
             Check(ledger=ledger, uploads=self.uploads, views=views, offload=offload, outside=self._door.outside),
             Events(self._feed, still_known=self._door.auth.still_known),
@@ -118,7 +121,7 @@ class Server:
             Metrics(
                 traffic=self._traffic, moment=self._moment, ledger=ledger, storage=storage, control=control, clock=clock, offload=offload
             ),
-            Statistics(ledger=ledger, clock=clock, offload=offload),
+            statistics,
             Page(base=limits.base_path),
             OpenApi(),
         )

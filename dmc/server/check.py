@@ -64,7 +64,7 @@ class Check:
         newest: Item | None = None
         for status in Status:
             for item in self._ledger.with_content(sha512, status):
-                mine = item.client_id == client_id and item.wish is not Wish.DELETE
+                mine = item.client_id == client_id and item.wish is not Wish.DELETE and item.trashed_at is None
                 if mine and _key(item.sha512_checksum, item.file_size, item.conversion_type, item.options) == key:
                     newest = item if newest is None or item.item_id > newest.item_id else newest
                     break

@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dmc.broker.ledger import Change, Ledger
@@ -19,7 +19,7 @@ from dmc.jobs import Progress
 from dmc.log import Log
 from dmc.server.auth import Caller
 from dmc.server.offload import Offload
-from dmc.server.overview import Asked, Overview
+from dmc.server.overview import Asked, Overview, is_shown
 from dmc.server.views import Views
 
 RING = 1000
@@ -177,6 +177,7 @@ class Feed:
                 return Look(None, {}, {})
             changes = told
         progress = self._threads.read() if self._subscribers else {}
+        changes = [change if is_shown(change.item) else replace(change, item=None) for change in changes]
         named = {change.item_id for change in changes if change.item is None} | progress.keys()
         owners = {item_id: owner for item_id in named if (owner := self._overview.owner(item_id)) is not None}
         return Look(changes, owners, progress)

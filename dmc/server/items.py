@@ -20,7 +20,7 @@ from dmc.server.asked import LISTED_BY, asked_of
 from dmc.server.auth import Caller, caller_of
 from dmc.server.calls import Call, Parameter, add
 from dmc.server.offload import Offload
-from dmc.server.overview import Asked, Overview
+from dmc.server.overview import Asked, Overview, is_shown
 from dmc.server.replies import json_reply
 from dmc.server.tokens import Scope
 from dmc.server.views import Views
@@ -28,7 +28,6 @@ from dmc.server.views import Views
 IF_NONE_MATCH = Parameter("If-None-Match", "The ETag of what is known already")
 
 _WISHES = (
-    ("DELETE", "", Wish.DELETE, "Forget an item with its files"),
     ("POST", "/cancel", Wish.CANCEL, "Stop a conversion, or do not begin it"),
     ("POST", "/retry", Wish.RETRY, "Convert anew what failed or was cancelled"),
 )
@@ -69,7 +68,9 @@ class Items:
     def _named(self, ids: list[str], caller: Caller) -> ItemPage:
         if len(ids) > PAGE_LIMIT:
             raise BadRequest(f"at most {PAGE_LIMIT} ids at once.")
-        found = [item for item_id in ids if (item := self._ledger.get(item_id)) is not None and caller.sees(item.client_id)]
+        found = [
+            item for item_id in ids if (item := self._ledger.get(item_id)) is not None and is_shown(item) and caller.sees(item.client_id)
+        ]
         return ItemPage(items=self._views.many(found), total=len(found))
 
     def _page(self, asked: Asked, before: str, limit: int) -> ItemPage:
@@ -109,7 +110,7 @@ class Items:
 def find_item(ledger: Ledger, request: web.Request) -> Item:
     """The item that the path names, if the caller may see it; raises UnknownItem. Blocking."""
     item = ledger.get(request.match_info["item_id"])
-    if item is None or not caller_of(request).sees(item.client_id):
+    if item is None or item.trashed_at is not None or not caller_of(request).sees(item.client_id):
         raise UnknownItem("there is no such item.", "It may have been deleted, or belong to another client.")
     return item
 

@@ -25,6 +25,7 @@ from dmc.server.incoming import IncomingFile
 from dmc.server.left_behind import take_up
 from dmc.server.offload import Offload
 from dmc.server.policy import Announcement, ServerLimits, check_medium, check_open_count, check_size, check_space
+from dmc.server.quota import Quota
 from dmc.server.receiving import Ending, Interrupt
 from dmc.server.upload import STATE_FILE, Upload, UploadRecord
 
@@ -46,6 +47,7 @@ class OpenUploads:
         disk: Disk,
         offload: Offload,
         limits: ServerLimits,
+        quota: Quota,
     ) -> None:
         self._ledger = ledger
         self._storage = storage
@@ -54,6 +56,7 @@ class OpenUploads:
         self._disk = disk
         self._offload = offload
         self._limits = limits
+        self._quota = quota
         self._uploads: dict[str, Upload] = {}
         self._expired: deque[str] = deque(maxlen=REMEMBERED_EXPIRED)
         self._creating = asyncio.Lock()
@@ -94,6 +97,7 @@ class OpenUploads:
             check_open_count(len(self.of_client(announced.client_id)), self._limits)
             free = await self._offload.quick(self._storage.free_bytes)
             check_space(announced.length or 0, free=free, reserved=self.reserved, limits=self._limits)
+            await self._quota.check(announced.client_id, announced.length or 0, self._uploads.values())
             upload = await self._offload.disk(self._make, announced, resumable)
             self._uploads[upload.record.item_id] = upload
             return upload
@@ -143,6 +147,7 @@ class OpenUploads:
         check_size(length, self._limits)
         free = await self._offload.quick(self._storage.free_bytes)
         check_space(length - upload.file.offset, free=free, reserved=self.reserved, limits=self._limits)
+        await self._quota.check(record.client_id, length, [other for other in self._uploads.values() if other is not upload])
         upload.record = record.model_copy(update={"length": length})
         await self._offload.disk(self._write_state, upload.file.path.parent, upload.record)
 

@@ -71,6 +71,11 @@ class Row:
     name: str
 
 
+def is_shown(item: Item | None) -> bool:
+    """Whether people see the item: it is there, and not in the trash."""
+    return item is not None and item.trashed_at is None
+
+
 _BY_ID = attrgetter("item_id")
 
 
@@ -83,6 +88,7 @@ class Overview:
         self._rows: list[Row] = []
         self._gone: OrderedDict[str, str] = OrderedDict()
         self._words: dict[str, str] = {}
+        self._trashed: dict[str, str] = {}
         self._seq: int | None = None
 
     def ids(self, asked: Asked, before: str = "", limit: int = PAGE) -> tuple[list[str], int]:
@@ -94,13 +100,17 @@ class Overview:
             return [row.item_id for row in fitting[max(0, end - limit) : end]][::-1], len(fitting)
 
     def counts(self, client_id: str | None) -> dict[Status, int]:
-        """Items of a client (None: of all) per status; every status is a key."""
-        if client_id is None:
-            return self._ledger.counts()
+        """Items of a client (None: of all) per status, those in the trash left out; every status is a key."""
         with self._lock:
             self._catch_up()
             found = Counter(row.status for row in Asked(client_id).among(self._rows))
         return {status: found[status] for status in Status}
+
+    def trashed(self, client_id: str | None) -> list[str]:
+        """Ids of what lies in the trash of a client (None: of all), the newest first."""
+        with self._lock:
+            self._catch_up()
+            return sorted((item_id for item_id, owner in self._trashed.items() if client_id in (None, owner)), reverse=True)
 
     def owner(self, item_id: str) -> str | None:
         """The client of an item that is there, or was until lately. Before the first question nobody was shown any item: None."""
@@ -119,7 +129,12 @@ class Overview:
             return
         changes = None if self._seq is None else self._ledger.changes_since(self._seq)
         if changes is None:
-            self._rows = [self._row(item) for item in self._all()]
+            self._rows, self._trashed = [], {}
+            for item in self._all():
+                if is_shown(item):
+                    self._rows.append(self._row(item))
+                else:
+                    self._trashed[item.item_id] = item.client_id
         for change in changes or ():
             self._note(change.item_id, change.item)
             seq = change.seq
@@ -133,7 +148,10 @@ class Overview:
 
     def _note(self, item_id: str, item: Item | None) -> None:
         place, known = self._place(item_id)
-        if item is not None:
+        self._trashed.pop(item_id, None)
+        if item is not None and not is_shown(item):
+            self._trashed[item_id] = item.client_id
+        if item is not None and is_shown(item):
             self._rows[place : place + known] = [self._row(item)]
         elif known:
             self._gone[item_id] = self._rows.pop(place).client_id

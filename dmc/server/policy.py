@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dmc.broker.room import in_words
 from dmc.conversions import (
     CONVERSION_TYPES,
     DEFAULT_CONVERSIONS,
@@ -46,6 +47,9 @@ class ServerLimits:
     base_path: str = ""
     requests_per_minute: int = 0
     failed_sign_ins_per_minute: int = 10
+    max_bytes_per_client: int = 0
+    max_bytes_total: int = 0
+    trash_days: float = 0.0
     conversions: Mapping[str, ConversionType] = field(default_factory=lambda: CONVERSION_TYPES)
 
 
@@ -99,7 +103,25 @@ def check_size(length: int | None, limits: ServerLimits) -> None:
 def check_space(wanted: int, *, free: int, reserved: int, limits: ServerLimits) -> None:
     """Raise DiskFull if `wanted` more bytes would go below the floor; `reserved` bytes are promised to open uploads."""
     if free - reserved < wanted + limits.disk_floor_bytes:
-        raise DiskFull("the server's disk has no room for this file.", "Try again later, or free some space on the server.")
+        left = max(0, free - reserved - limits.disk_floor_bytes)
+        raise DiskFull(
+            f"the server's disk has no room for this file: it needs {in_words(wanted)}, {in_words(left)} are free.",
+            "Try again later, or free some space on the server.",
+        )
+
+
+def check_held(wanted: int, *, of_client: int, of_all: int, limits: ServerLimits) -> None:
+    """Raise DiskFull if `wanted` more bytes are more than this client, or all together, may have here; TooLarge if they never fit."""
+    bounds = ((limits.max_bytes_per_client, of_client, "this client"), (limits.max_bytes_total, of_all, "all clients together"))
+    for bound, held, who in bounds:
+        if bound and wanted > bound:
+            raise TooLarge(f"the file needs {in_words(wanted)}, and {who} may have {in_words(bound)} here.", "Ask whoever runs the server.")
+        if bound and held + wanted > bound:
+            left = in_words(max(0, bound - held))
+            raise DiskFull(
+                f"the file needs {in_words(wanted)}, and of the {in_words(bound)} for {who} {left} are left.",
+                "Delete what is not needed any more, or wait: what was brought home goes after some days.",
+            )
 
 
 def check_open_count(count: int, limits: ServerLimits) -> None:

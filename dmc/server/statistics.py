@@ -113,6 +113,18 @@ class Statistics:
         again = Call("Convert a whole group anew", Scope.WRITE, RetriedView, 202)
         add(app, "POST", FAILURES + "/{cause}/retry", self._retry, again)
 
+    def held(self, client_id: str) -> tuple[int, int]:
+        """Bytes that the files of a client, and those of all, have on the disk. Blocking."""
+        with self._guard:
+            self._catch_up()
+            return self._tally.held(client_id), self._tally.held()
+
+    def counts(self) -> Counts:
+        """Over all items. Blocking."""
+        with self._guard:
+            self._catch_up()
+            return self._tally.counts()
+
     async def _statistics(self, request: web.Request) -> web.Response:
         caller = caller_of(request)
         return json_reply(await self._offload.quick(self._count, caller), headers={"Cache-Control": "no-store"})

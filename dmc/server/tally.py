@@ -42,6 +42,10 @@ class Share:
     hour: int | None
     """Hours since 1970 when it was finished."""
     span: Span
+    originals: int = 0
+    results: int = 0
+    trashed: int = 0
+    """Bytes that its files have on the disk; those of twins count for each."""
 
 
 @dataclass(slots=True)
@@ -53,6 +57,9 @@ class Counts:
     months: Counter[str] = field(default_factory=Counter)
     conversion_types: Counter[str] = field(default_factory=Counter)
     kept_original: int = 0
+    originals: int = 0
+    results: int = 0
+    trashed: int = 0
     total: Span = field(default_factory=Span)
     hours: dict[int, Span] = field(default_factory=dict)
 
@@ -63,6 +70,9 @@ class Counts:
         if share.media_type is not None:
             self.media[share.media_type] += sign
         self.kept_original += sign * share.kept
+        self.originals += sign * share.originals
+        self.results += sign * share.results
+        self.trashed += sign * share.trashed
         if share.hour is not None:
             self.total.add(share.span, sign)
             self.hours.setdefault(share.hour, Span()).add(share.span, sign)
@@ -74,6 +84,9 @@ class Counts:
         self.months.update(other.months)
         self.conversion_types.update(other.conversion_types)
         self.kept_original += other.kept_original
+        self.originals += other.originals
+        self.results += other.results
+        self.trashed += other.trashed
         self.total.add(other.total)
         for hour, span in other.hours.items():
             self.hours.setdefault(hour, Span()).add(span)
@@ -111,6 +124,11 @@ class Tally:
                 made.merge(counts)
         return made
 
+    def held(self, client_id: str | None = None) -> int:
+        """Bytes that the files of a client (None: of all) have on the disk."""
+        found = [counts for known, counts in self._clients.items() if client_id in (None, known)]
+        return sum(counts.originals + counts.results + counts.trashed for counts in found)
+
     def clients(self) -> dict[str, int]:
         """Number of items per client."""
         counted = {client_id: sum(counts.statuses.values()) for client_id, counts in self._clients.items()}
@@ -126,6 +144,8 @@ def share_of(item: Item) -> Share:
         bytes_in=item.file_size if done else 0,
         bytes_out=item.result.file_size if done and item.result else 0,
     )
+    original = 0 if item.gone else item.file_size
+    result = 0 if item.result is None or item.gone == "files" else sum(one.file_size for one in item.result.files)
     return Share(
         client_id=item.client_id,
         status=item.status,
@@ -135,6 +155,9 @@ def share_of(item: Item) -> Share:
         kept=item.status is Status.FINISHED_SUCCESSFUL and not done,
         hour=None if item.finished_at is None or not item.status.is_finished else hour_of(datetime.fromisoformat(item.finished_at)),
         span=span,
+        originals=0 if item.trashed_at else original,
+        results=0 if item.trashed_at else result,
+        trashed=original + result if item.trashed_at else 0,
     )
 
 

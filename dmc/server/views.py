@@ -97,6 +97,7 @@ def view_of(
         started_at=item.started_at,
         finished_at=item.finished_at,
         acknowledged_at=item.acknowledged_at,
+        trashed_at=item.trashed_at,
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 from dmc.broker.control import Mode, Wished
 from dmc.broker.decide import Action, Standing, decide
 from dmc.broker.queue import Queue
+from dmc.broker.room import Room
 from dmc.broker.stance import stance_of
 from dmc.items import Status, Wish
 
@@ -17,7 +18,7 @@ def decided(*standings: Standing, running=(), resting=(), free_slots=2, mode=Mod
         resting=set(resting),
         free_slots=free_slots,
         stance=stance_of(Wished(mode), None),
-        has_room=has_room,
+        room=Room(1, 1) if has_room else Room(0, 1),
     )
 
 
@@ -100,7 +101,7 @@ def test_a_decision_looks_at_few_of_the_items_that_wait():
             yield standing
 
     stance = stance_of(Wished(Mode.RUN), None)
-    facts = {"running": {"r"}, "resting": {"00001"}, "stance": stance, "has_room": True}
+    facts = {"running": {"r"}, "resting": {"00001"}, "stance": stance, "room": Room(1, 1)}
     begun = decide([one(Status.IN_PROGRESS, name="r")], counted(), free_slots=3, **facts)
     assert begun == [Action("claim", name) for name in ("00000", "00002", "00003")]
     assert len(looked_at) == 4
