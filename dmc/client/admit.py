@@ -73,7 +73,7 @@ class Admit:
         record = self._catalog.get(owner) if owner else None
         if record is not None and record.result is not None and record.result.sha512_checksum == sha512:
             return True
-        return self._catalog.is_own_result(sha512, conversion)
+        return self._catalog.is_own_result(sha512, conversion) or self._catalog.is_own_sidecar(path, sha512)
 
     def _touch(self, known: Known, drop: Drop) -> None:
         """The same content again: a changed time or mode, or a file that can be read again after it was parked."""

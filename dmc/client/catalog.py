@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from dmc.client.outbox import Outbox
 from dmc.client.queues import Queues
-from dmc.client.records import FOLDER, OutboxRecord, OutboxStatus, encode_path
+from dmc.client.records import FOLDER, OutboxRecord, OutboxStatus, decode_path, encode_path
 from dmc.client.settle import Signature
 from dmc.errors import Conflict
 
@@ -30,7 +30,7 @@ class Known:
     """The part of a record that is needed without reading it, packed: there is one for each file that was ever taken.
 
     `stamp` is the signature (as it is where a number does not fit: times may lie beyond 2262), `sha512` and `result_sha512` are the
-    bytes of the digests (empty: none).
+    bytes of the digests (empty: none), `sidecars` those of what lies beside the result.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Known:
     conversion_type: str
     result_path: str | None
     result_sha512: bytes
+    sidecars: tuple[bytes, ...] = ()
 
     @property
     def signature(self) -> Signature:
@@ -65,6 +66,7 @@ class Catalog:
         self._contents: Index[bytes] = {}
         self._results: dict[str, str] = {}
         self._result_contents: dict[str, dict[bytes, int]] = {}
+        self._sidecars: Index[bytes] = {}
         self._words: dict[str, str] = {}
         self._new: list[OutboxRecord] | None = None
         for record_id in outbox.ids():
@@ -95,6 +97,11 @@ class Catalog:
     def is_own_result(self, sha512: str, conversion_type: str) -> bool:
         """Whether this content is a result that this client put somewhere for the same conversion."""
         return bytes.fromhex(sha512) in self._result_contents.get(conversion_type, ())
+
+    def is_own_sidecar(self, path: Path | str, sha512: str) -> bool:
+        """Whether this content was put, or will be put, beside a result in the folder of `path`."""
+        owners = (self._known[known].result_path for known in _ids_at(self._sidecars, bytes.fromhex(sha512)))
+        return any(place is None or decode_path(place).parent == Path(path).parent for place in owners)
 
     def places(self, status: OutboxStatus) -> list[tuple[str, str, str | None]]:
         """Id and encoded paths of file and result of each record of a status."""
@@ -196,6 +203,7 @@ class Catalog:
             self._words.setdefault(record.conversion_type, record.conversion_type),
             record.result_path,
             bytes.fromhex(record.result.sha512_checksum) if home and record.result else b"",
+            tuple(bytes.fromhex(sidecar.sha512_checksum) for sidecar in record.result.sidecars) if record.result else (),
         )
         self._known[known.id] = known
         if record.destination == FOLDER:
@@ -206,6 +214,8 @@ class Catalog:
         if known.result_sha512:
             results = self._result_contents.setdefault(known.conversion_type, {})
             results[known.result_sha512] = results.get(known.result_sha512, 0) + 1
+        for digest in set(known.sidecars):
+            _add(self._sidecars, digest, known.id)
         self.queues.file(record)
 
     def _unfile(self, record_id: str) -> None:
@@ -224,6 +234,8 @@ class Catalog:
             results[known.result_sha512] -= 1
             if not results[known.result_sha512]:
                 del results[known.result_sha512]
+        for digest in set(known.sidecars):
+            _take_out(self._sidecars, digest, known.id)
 
 
 def _ids_at(index: Index[Key], key: Key) -> tuple[str, ...]:

@@ -121,6 +121,23 @@ def test_C15_results_that_land_in_another_observed_folder_are_not_taken(tmp_path
     assert len(world.server.items) == 1
 
 
+def test_C15_a_cover_beside_a_result_is_not_taken_for_a_drop(tmp_path: Path) -> None:
+    """Neither where it was put, nor after a restart; the same picture somewhere else is a drop like any other."""
+    folder = tmp_path / "drop"
+    world = World(tmp_path, observed=[ObservedPath(folder, output=folder)])
+    world.beside = {"result.3.jpg": b"\xff\xd8\xff cover", "result.4.jpg": b"\xff\xd8\xff cover"}
+    world.drop("clip.mp4", b"original")
+    world.run(until=world.all_done)
+    world.live_longer()
+    world.restart()
+    world.live_longer()
+    assert sorted(path.name for path in folder.iterdir() if path.name != MARKER) == ["clip.3.jpg", "clip.4.jpg", "clip.mkv", "clip.mp4"]
+    assert len(world.server.items) == 1
+    world.beside = {}
+    world.drop("album/cover.jpg", b"\xff\xd8\xff cover")
+    world.run(900, until=lambda: len(world.server.items) == 2, longest=10.0)
+
+
 @pytest.mark.parametrize(
     "name",
     [
