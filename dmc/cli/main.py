@@ -70,12 +70,12 @@ completion.register(app)
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    completion_init()  # So that a shell may ask; what it asks with is printed by `dmc completion`.
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str], warming: "Launcher | None" = None) -> int:
     """Run one command; returns the exit code. Every error ends here. `warming`: workers of `dmc convert` that are begun already."""
+    completion_init()  # So that a shell may ask; what it asks with is printed by `dmc completion`.
     try:
         code = app(arguments, prog_name="dmc", standalone_mode=False, obj=warming)
         sys.stdout.flush()

@@ -1,0 +1,116 @@
+"""Each exit code that the help names, provoked through the real command line."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from dmc.cli.main import app, run
+from tests.journeys.household import DEADLINE_S, Household, household, tone
+
+Provoke = Callable[[Household, Path], list[str]]
+
+
+def _sound(place: Path, name: str = "talk.wav", content: bytes = b"") -> str:
+    (place / name).write_bytes(content or tone(1))
+    return str(place / name)
+
+
+def _full(house: Household, place: Path) -> list[str]:
+    limits = place / "full.toml"
+    limits.write_text("[limits]\ndisk_floor = 9000000000000000\n")
+    return ["broker", "add", _sound(place), "--config", str(limits), "--data-folder", str(house.data)]
+
+
+def _torn(house: Household, place: Path) -> list[str]:
+    (place / "torn").mkdir()
+    (place / "torn" / "index.json").write_text('{"schema": ')
+    return ["broker", "list", "--data-folder", str(place / "torn")]
+
+
+PROVOKED: dict[int, Provoke] = {
+    0: lambda house, place: ["types"],
+    1: lambda house, place: ["doctor", "--strict"],
+    2: lambda house, place: ["broker", "list", "--status", "todo"],
+    3: lambda house, place: ["convert", _sound(place), _sound(place, "bad.wav", b"RIFF....WAVE"), "--to", "opus"],
+    5: lambda house, place: ["receipt", "ffff"],
+    6: lambda house, place: ["server", "token", "create", "household"],
+    7: lambda house, place: ["add", _sound(place), "--to", "opus", "--no-queue"],
+    8: _full,
+    9: lambda house, place: ["probe", _sound(place, "notes.txt", b"hello")],
+    70: _torn,
+    124: lambda house, place: ["add", _sound(place), "--to", "opus", "--wait", "--timeout", "0.5"],
+}
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Iterator[Household]:
+    """A household whose server is off."""
+    with household(tmp_path / "away") as made:
+        yield made
+
+
+@pytest.mark.parametrize("code", PROVOKED)
+def test_an_exit_code_means_what_the_help_says(code: int, away: Household, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DMC_HOME", str(away.home))
+    if code == 1:
+        (away.home / "token").chmod(0o644)
+    assert run(PROVOKED[code](away, tmp_path)) == code
+
+
+def test_an_unknown_token_ends_with_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with household(tmp_path / "home") as house:
+        house.start_server()
+        monkeypatch.setenv("DMC_HOME", str(house.home))
+        (house.home / "token").write_text("dmc_wrong")
+        assert run(["add", _sound(tmp_path), "--to", "opus"]) == 4
+
+
+def _waiting(away: Household, place: Path) -> "subprocess.Popen[str]":
+    """`dmc add --wait` of a file that no server takes, already waiting."""
+    command = [sys.executable, "-m", "dmc", "add", _sound(place), "--to", "opus", "--wait"]
+    return subprocess.Popen(command, env=away.environment, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+
+
+def _read_to(process: "subprocess.Popen[str]", words: str) -> str:
+    assert process.stderr is not None
+    said = ""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, f"it ended before it said {words!r}:\n{said}"
+        said += line
+    return said
+
+
+def test_ctrl_c_leaves_what_waits_says_how_to_come_back_and_ends_with_130(away: Household, tmp_path: Path) -> None:
+    with _waiting(away, tmp_path) as process:
+        _read_to(process, "talk.wav: waiting")
+        process.send_signal(signal.SIGINT)
+        said = _read_to(process, "Ctrl-C once more cancels")
+        assert process.wait(DEADLINE_S) == 130
+    assert "come back with: dmc status --watch" in said and "dmc client sync" in said
+    assert "waiting" in away.dmc("status")
+
+
+def test_ctrl_c_twice_cancels_and_ends_with_130(away: Household, tmp_path: Path) -> None:
+    with _waiting(away, tmp_path) as process:
+        _read_to(process, "talk.wav: waiting")
+        process.send_signal(signal.SIGINT)
+        _read_to(process, "Ctrl-C once more cancels")
+        process.send_signal(signal.SIGINT)
+        _read_to(process, "set aside")
+        assert process.wait(DEADLINE_S) == 130
+    assert "parked" in away.dmc("status")
+
+
+ELSEWHERE = {4: "test_an_unknown_token_ends_with_4", 10: "tests of verification and of damaged uploads", 130: "test_ctrl_c…"}
+
+
+def test_the_help_names_every_code_that_is_provoked_here() -> None:
+    help_text = typer.main.get_command(app).epilog or ""
+    assert {int(code) for code in re.findall(r"\b(\d+)\b", help_text)} == {*PROVOKED, *ELSEWHERE}
