@@ -126,7 +126,8 @@ def _sections(group: Any, prefix: str) -> list[str]:
 
 def _section(command: Any, name: str) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    usage = " ".join(f"{p.name.upper()}{'…' if p.nargs != 1 else ''}" if p.required else f"[{p.name.upper()}]" for p in arguments)
+    named = [(p.name.upper() + ("…" if p.nargs != 1 else ""), p.required) for p in arguments]
+    usage = " ".join(name if needed else f"[{name}]" for name, needed in named)
     said, _, example = " ".join(command.help.split()).partition("Example: ")
     lines = [f"## {name}\n", f"{said.strip()}\n", f"    {example}\n"]
     rows = [f"| `{p.name.upper()}` | {p.help} |" for p in arguments]
