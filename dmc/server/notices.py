@@ -228,10 +228,18 @@ class Notices:
         letter = box.letter
         if letter.next_at > rfc3339(now):
             return
-        problem = await self._post.send(webhook.url, await self._offload.quick(webhook.secret), letter.body.encode())
+        problem = await self._send(webhook, letter)
         async with self._pen:
             box.letter = None if problem is None else self._again(letter, problem, now)
             await self._offload.quick(self._store)
+
+    async def _send(self, webhook: Webhook, letter: Letter) -> str | None:
+        """None if it was taken, else why not. A secret that cannot be read keeps only its own webhook waiting."""
+        try:
+            secret = await self._offload.quick(webhook.secret)
+        except BadSettings as problem:
+            return problem.message
+        return await self._post.send(webhook.url, secret, letter.body.encode())
 
     def _again(self, letter: Letter, problem: str, now: datetime) -> Letter | None:
         """The letter for its next try; None if it is dropped."""

@@ -37,7 +37,10 @@ class Shelf:
         folder = self._storage.folder(item.item_id)
         if folder is None:
             return None
-        found = self._read(item, folder)
+        try:
+            found = self._read(item, folder)
+        except OSError:
+            return None  # Not for good: it may be that too many files are open.
         with self._lock:
             self._known[item.item_id] = (item.finished_at, found)
             self._known.move_to_end(item.item_id)
@@ -50,6 +53,6 @@ class Shelf:
             try:
                 with (folder / "out" / FACTS_FILE).open("rb") as file:
                     return Products.read(file.read(MOST_BYTES + 1))
-            except OSError:
+            except FileNotFoundError:
                 folder = self._storage.folder(item.item_id) or folder  # The broker may have moved it meanwhile.
         return None

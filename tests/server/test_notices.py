@@ -320,6 +320,21 @@ def test_noticed_items_are_remembered_without_end_in_little_room(tmp_path: Path)
     assert len(state.told) == MOST_TOLD
 
 
+async def test_a_secret_that_is_gone_keeps_only_its_own_webhook_waiting(world: World) -> None:
+    secret = world.home / "other"
+    secret.write_bytes(SECRET)
+    notices = world.open(world.webhook(url=f"{world.receiver.url}?first", secret_file=secret), world.webhook())
+    secret.unlink()
+    world.finish(world.add())
+    await notices.step()
+    assert len(world.receiver.got) == 1
+    secret.write_bytes(SECRET)
+    world.clock.advance(RETRY_CAP_S)
+    await notices.step()
+    assert len(world.receiver.got) == 2
+    await notices.stop()
+
+
 async def test_a_clock_that_was_ahead_hides_nothing(world: World) -> None:
     world.clock.jump(30 * 86400.0)
     notices = world.open(world.webhook())

@@ -1,5 +1,6 @@
 """Facts and previews of finished items: in their views, as files with digests and ranges, and gone with the item."""
 
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -137,3 +138,17 @@ async def test_the_shelf_reads_each_item_once_and_forgets_the_oldest(running: Ho
         (folder / "out" / "facts.json").unlink()
     found = [shelf.of(item) for item in (items[2], items[1], items[0]) if item is not None]
     assert [known is not None for known in found] == [True, True, False]
+
+
+async def test_facts_that_could_not_be_read_for_a_moment_are_not_forgotten_for_good(
+    running: House, item: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_many(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    shelf, known = Shelf(running.storage), running.ledger.get(item)
+    assert known is not None
+    with monkeypatch.context() as short:
+        short.setattr(Path, "open", too_many)
+        assert shelf.of(known) is None
+    assert shelf.of(known) is not None
