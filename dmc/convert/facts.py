@@ -3,6 +3,7 @@
 Made by probe.py and pictures.py, read by plan.py; a plan can be made and shown from facts alone, without the file.
 """
 
+import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
@@ -108,3 +109,17 @@ class MediaFacts:
     def to_plain(self) -> dict[str, Any]:
         """JSON-able values, for `dmc probe`."""
         return asdict(self)
+
+
+def playing_s(facts: MediaFacts) -> float | None:
+    """Seconds of the longest picture or sound: subtitles that last longer make no film longer. Matroska tells a stream's end in a tag."""
+    played = [_length_of(stream) for stream in facts.streams if stream.type in ("video", "audio") and not stream.cover]
+    known = [length for length in played if length is not None]
+    return max(known) if known and len(known) == len(played) else facts.duration_s
+
+
+def _length_of(stream: StreamFacts) -> float | None:
+    clock = re.fullmatch(r"(\d+):(\d{2}):(\d{2}(?:\.\d+)?)", stream.tags.get("DURATION", ""))
+    if stream.duration_s is None and clock is not None:
+        return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3])
+    return stream.duration_s

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageStat
 
 from dmc.conversions import MediaType
 from dmc.convert.decoder import Decoder, time_of
-from dmc.convert.facts import MediaFacts, StreamFacts
+from dmc.convert.facts import MediaFacts, StreamFacts, playing_s
 from dmc.convert.gallery import BARS, BOX, Gallery, Watch
 from dmc.convert.limits import Limits
 from dmc.convert.media import open_media, packets
@@ -97,7 +97,7 @@ def facts_of(facts: MediaFacts, origin: MediaFacts, size: tuple[int, int] | None
     elif size is None and (facts.orientation or 1) >= 5:
         width, height = height, width
     return Facts(
-        duration_s=facts.duration_s,
+        duration_s=playing_s(facts),
         width=width,
         height=height,
         video_codec=video.codec if video is not None else None,

@@ -6,13 +6,16 @@ import io
 import itertools
 import math
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from dmc.conversions import MediaType
 from dmc.convert import previews
+from dmc.convert.facts import MediaFacts, StreamFacts, playing_s
 from dmc.convert.gallery import BARS, MOST_SHOTS, Gallery, Shots, Wave, peaks
 from dmc.convert.limits import Limits
 from dmc.convert.pictures_small import small
@@ -214,3 +217,12 @@ def test_every_kind_of_picture_becomes_a_small_one(mode: str) -> None:
     assert made.mode in ("RGB", "RGBA")
     assert made.size == (320, 149)
     assert picture.size == (1500, 700)
+
+
+def test_subtitles_that_last_longer_make_no_film_longer() -> None:
+    film = StreamFacts(0, "video", "hevc", tags={"DURATION": "00:00:13.128000000"})
+    words = StreamFacts(1, "subtitle", "subrip", duration_s=16.7)
+    facts = MediaFacts(MediaType.VIDEO, "matroska", 1, duration_s=16.7, streams=(film, words))
+    assert playing_s(facts) == 13.128
+    assert playing_s(replace(facts, streams=(replace(film, duration_s=12.0), words))) == 12.0
+    assert playing_s(replace(facts, streams=(replace(film, tags={}), words))) == 16.7
