@@ -236,3 +236,15 @@ def test_the_first_screen_of_the_readme_says_what_and_how() -> None:
     first = (ROOT / "README.md").read_text().splitlines()[:40]
     for words in ("install/try", "install/test", "converted", "docs/index.md"):
         assert any(words in line for line in first), words
+
+
+def test_options_of_the_install_scripts_in_the_documents_are_theirs() -> None:
+    shared = (ROOT / "install/service.sh").read_text()
+    seen = 0
+    for file in PAGES:
+        for script, words in re.findall(r"install/(server|client|uninstall|test|try)((?: [\w/.-]+)+)", file.read_text()):
+            known = (ROOT / "install" / script).read_text() + (shared if script in ("server", "client", "uninstall") else "")
+            for option in re.findall(r" (--[\w-]+)", words):
+                seen += 1
+                assert option in known, f"{file.name}: install/{script} {option}"
+    assert seen > 5
