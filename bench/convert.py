@@ -1,17 +1,23 @@
 """Whole `dmc convert` against the ffmpeg program of the package imageio-ffmpeg: same clip, same encoder settings, sound copied.
 
     .venv/bin/pip install imageio-ffmpeg
-    .venv/bin/python bench/convert.py [--runs 7] [--seconds 30] [CLIP]
+    .venv/bin/python bench/convert.py [--runs 7] [--seconds 30] [--types h264 h265 vp9 av1] [--lengths] [CLIP]
 
 Prints the median of alternating runs, start-up included, as ratios dmc / ffmpeg in wall and CPU time, and the share that
 dmc spends on verifying, which ffmpeg does not do. Memory is the highest of all
 processes together, looked at during the run. dmc's workers are nice, so ffmpeg is made so too: else a busy machine would
 decide. CLIP defaults to the 720p recording of the shared media, else the sample.
+
+`cpu_least_ratio` compares the least of each side: on a busy machine it says more than medians. x264 and x265 write their settings into
+the stream: those of both results must be the same, or this ends with 1. SVT-AV1 writes none, and both sides bring a
+version of their own, whose presets differ: what remains there is between the two builds, so the versions are printed beside the ratio.
+`--lengths` compares the memory of converting two hours with that of two minutes, both small pictures; ends with 1 above a tenth more.
 """
 
 import argparse
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -32,6 +38,13 @@ PEERS = {
     "vp9": ["-c:v", "libvpx-vp9", "-crf", "32", "-b:v", "0", "-deadline", "good", "-cpu-used", "2", "-row-mt", "1", "-tile-columns", "2"],
     "av1": ["-c:v", "libsvtav1", "-preset", "8", "-crf", "32"],
 }
+
+SETTINGS = re.compile(rb"x26[45] [- (][ -~]*?options: ([ -~]+)")
+_NO_WORK = ("log-level=", "chromaloc", "no-alpha")
+"""Words that only one side may say: talk, where the samples of colour sit, and what a newer x265 can do besides."""
+
+MOST_GROWTH = 1.10
+_OPEN = ("c.width = c.height = 128", "c.pix_fmt = 'yuv420p'", "c.framerate = 25", "c.open()")
 
 
 @dataclass(frozen=True)
@@ -98,9 +111,15 @@ def make_clip(ffmpeg: str, source: Path, seconds: float, folder: Path) -> Path:
     return clip
 
 
-def compare(kind: str, ffmpeg: str, clip: Path, runs: int) -> tuple[list[Run], list[Run]]:
-    """Alternating runs of dmc and ffmpeg, the first pair not counted."""
-    ours, theirs = [], []
+def settings_of(result: Path) -> set[str]:
+    """What the encoder says it was told, one word each; empty for encoders that say nothing."""
+    found = SETTINGS.search(result.read_bytes())
+    return {word for word in found[1].decode().split() if not word.startswith(_NO_WORK)} if found else set()
+
+
+def compare(kind: str, ffmpeg: str, clip: Path, runs: int) -> tuple[list[Run], list[Run], list[str]]:
+    """Alternating runs of dmc and ffmpeg, the first pair not counted; and the settings that only one of them used."""
+    ours, theirs, odd = [], [], set[str]()
     for number in range(runs + 1):
         with tempfile.TemporaryDirectory() as out:
             crf = PEERS[kind][PEERS[kind].index("-crf") + 1]
@@ -110,10 +129,42 @@ def compare(kind: str, ffmpeg: str, clip: Path, runs: int) -> tuple[list[Run], l
             b = measure(
                 ["nice", "-n", "10", ffmpeg, "-v", "error", "-i", str(clip), "-map", "0", *PEERS[kind], "-c:a", "copy", f"{out}/peer.mkv"]
             )
+            mine, peer = (settings_of(Path(out) / name) for name in (f"{clip.stem}.mkv", "peer.mkv"))
+            odd |= {f"dmc: {word}" for word in mine - peer} | {f"ffmpeg: {word}" for word in peer - mine}
         if number:
             ours.append(a)
             theirs.append(b)
-    return ours, theirs
+    return ours, theirs, sorted(odd)
+
+
+def grows(ffmpeg: str, folder: Path) -> bool:
+    """Does memory grow with length? Two minutes and two hours of the same small test picture."""
+    peaks = []
+    for seconds in (120, 7200):
+        clip, out = folder / f"{seconds}.mp4", folder / f"out-{seconds}"
+        out.mkdir()
+        source = f"testsrc2=size=160x120:rate=5:duration={seconds}"
+        subprocess.run(
+            [ffmpeg, "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264", "-preset", "ultrafast", str(clip)], check=True
+        )
+        command = [sys.executable, "-m", "dmc", "convert", str(clip), "--to", "h264", "-o", str(out), "--json"]
+        peaks.append(measure([*command, "--set", "crf=30", "--set", "keep_if_larger=true"]).memory)
+    short, long = peaks
+    row = {"two_minutes_mb": round(short), "two_hours_mb": round(long), "ratio": round(long / short, 3), "at_most": MOST_GROWTH}
+    print(json.dumps(row), flush=True)
+    return long > MOST_GROWTH * short
+
+
+def svt_versions(ffmpeg: str) -> str:
+    """The SVT-AV1 of both sides, as each says when it begins."""
+    ours = f"import av; c = av.CodecContext.create('libsvtav1', 'w'); {'; '.join(_OPEN)}"
+    theirs = [ffmpeg, "-f", "lavfi", "-i", "testsrc2=size=128x128:duration=0.1", "-c:v", "libsvtav1", "-f", "null", "-"]
+    said = []
+    for command in ([sys.executable, "-c", ours], theirs):
+        words = subprocess.run(command, capture_output=True, text=True).stderr
+        found = re.search(r"SVT \[version\]:\s*SVT-AV1 Encoder Lib (\S+)", words)
+        said.append(found[1] if found else "unknown")
+    return f"SVT-AV1 {said[0]} in dmc, {said[1]} in ffmpeg"
 
 
 def main() -> None:
@@ -125,28 +176,44 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--types", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--lengths", action="store_true")
     asked = parser.parse_args()
     ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
     os.environ["PYTHONPATH"] = str(ROOT)
     print(
         f"{asked.clip.name} repeated to {asked.seconds:g} s, {asked.runs} alternating runs, {os.cpu_count()} cores; median (min-max) in s"
     )
+    failed = False
     with tempfile.TemporaryDirectory() as folder:
         clip = make_clip(ffmpeg, asked.clip, asked.seconds, Path(folder))
         for kind in asked.types:
-            ours, theirs = compare(kind, ffmpeg, clip, asked.runs)
-            row = {"type": kind}
-            for name, runs in (("dmc", ours), ("ffmpeg", theirs)):
-                walls = [r.wall for r in runs]
-                row[f"{name}_wall"] = f"{statistics.median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f})"
-                row[f"{name}_memory_mb"] = f"{max(r.memory for r in runs):.0f}"
-                row[f"{name}_cpu"] = f"{statistics.median(r.cpu for r in runs):.2f}"
-            pairs = list(zip(ours, theirs, strict=True))
-            row["verify"] = f"{statistics.median(r.verify for r in ours):.2f}"
-            row["wall_ratio_without_verify"] = f"{statistics.median((a.wall - a.verify) / b.wall for a, b in pairs):.3f}"
-            row["wall_ratio"] = f"{statistics.median(a.wall / b.wall for a, b in pairs):.3f}"
-            row["cpu_ratio"] = f"{statistics.median(a.cpu / b.cpu for a, b in pairs):.3f}"
+            ours, theirs, odd = compare(kind, ffmpeg, clip, asked.runs)
+            row = row_of(kind, ours, theirs)
+            if odd:
+                failed, row["settings_differ"] = True, ", ".join(odd)
+            if kind == "av1":
+                row["why"] = svt_versions(ffmpeg)
             print(json.dumps(row), flush=True)
+        if asked.lengths:
+            failed = grows(ffmpeg, Path(folder)) or failed
+    sys.exit(1 if failed else 0)
+
+
+def row_of(kind: str, ours: list[Run], theirs: list[Run]) -> dict[str, str]:
+    """One line of the table."""
+    row = {"type": kind}
+    for name, runs in (("dmc", ours), ("ffmpeg", theirs)):
+        walls = [r.wall for r in runs]
+        row[f"{name}_wall"] = f"{statistics.median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f})"
+        row[f"{name}_memory_mb"] = f"{max(r.memory for r in runs):.0f}"
+        row[f"{name}_cpu"] = f"{statistics.median(r.cpu for r in runs):.2f}"
+    pairs = list(zip(ours, theirs, strict=True))
+    row["verify"] = f"{statistics.median(r.verify for r in ours):.2f}"
+    row["wall_ratio_without_verify"] = f"{statistics.median((a.wall - a.verify) / b.wall for a, b in pairs):.3f}"
+    row["wall_ratio"] = f"{statistics.median(a.wall / b.wall for a, b in pairs):.3f}"
+    row["cpu_ratio"] = f"{statistics.median(a.cpu / b.cpu for a, b in pairs):.3f}"
+    row["cpu_least_ratio"] = f"{min(r.cpu for r in ours) / min(r.cpu for r in theirs):.3f}"
+    return row
 
 
 if __name__ == "__main__":

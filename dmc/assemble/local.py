@@ -46,7 +46,7 @@ def local_run(workers: int | None, output: Path | None, warming: "Launcher | Non
 
     def targets(source: Path, ending: str) -> Iterator[Path]:
         found = names(source, ending, SystemClock().now(), os.uname().nodename, newer=False)
-        return ((output or source.absolute().parent) / name for name in found)
+        return ((output or source.parent).absolute() / name for name in found)  # A worker has a current folder of its own.
 
     return LocalRun(pool, RealDisk(), targets)
 

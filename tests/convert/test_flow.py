@@ -40,10 +40,12 @@ def _packets(path: Path) -> list[tuple[int, int | None, int | None, bytes]]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clip(tmp_path_factory.mktemp("flow") / "flow.mkv", sound=({"codec": "aac"}, {"codec": "flac"}), seconds=4.0)
+    """Not smaller: of pictures of 64x48, x264 itself makes other bytes once in a while, even with one thread."""
+    sound = ({"codec": "aac"}, {"codec": "flac"})
+    return clip(tmp_path_factory.mktemp("flow") / "flow.mkv", size=(320, 240), sound=sound, seconds=4.0)
 
 
-@pytest.mark.parametrize("options", [{}, {"height": 24}])
+@pytest.mark.parametrize("options", [{}, {"height": 160}])
 def test_what_is_written_does_not_depend_on_which_thread_was_faster(source: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     results = []
     for number in range(3):

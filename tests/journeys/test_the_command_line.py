@@ -1,6 +1,7 @@
 """The command line against a real server: what it prints, and how it ends."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,6 +171,13 @@ def test_converting_here_needs_no_server_and_replaces_nothing(house: Household, 
     assert house.run("convert", str(tmp_path / "bad.wav"), str(tmp_path / "tone.wav")).returncode == 3
     assert house.run("convert", str(tmp_path / "none.wav")).returncode == 5
     assert house.run("convert", str(tmp_path / "tone.wav"), "--set", "crf").returncode == 2
+
+
+def test_results_go_into_a_folder_that_is_named_from_where_one_stands(house: Household, tmp_path: Path) -> None:
+    (tmp_path / "tone.wav").write_bytes(tone(1))
+    (tmp_path / "out").mkdir()
+    house.dmc("convert", str(tmp_path / "tone.wav"), "--output", os.path.relpath(tmp_path / "out"))
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["tone.opus"]
 
 
 def test_probe_and_plan_touch_nothing(house: Household, tmp_path: Path) -> None:
