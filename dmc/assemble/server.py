@@ -53,12 +53,13 @@ class Parts:
 def open_parts(settings: ServerSettings, *, recover: bool) -> Iterator[Parts]:
     """Open a data folder. `recover`: as a process that stays; otherwise as a short command that takes no lock to read."""
     from dmc.broker.admission import Admissions
+    from dmc.broker.ledger_timed import timed
     from dmc.broker.threads import ThreadIndex
     from dmc.items import ItemIds
 
     data, disk, clock = settings.data_folder, RealDisk(), SystemClock()
     storage = open_storage(settings)
-    ledger = open_ledger(settings, recover=recover)
+    ledger = timed(open_ledger(settings, recover=recover))
     try:
         newest = ledger.newest_id()
         ids = ItemIds(newest)

@@ -45,6 +45,7 @@ from dmc.server.receiving import refuse_if_full
 from dmc.server.shelf import Shelf
 from dmc.server.statistics import Statistics
 from dmc.server.steering import Steering
+from dmc.server.stock import Stock
 from dmc.server.tls import Tls
 from dmc.server.tokens import Tokens
 from dmc.server.trash import Trash
@@ -86,7 +87,7 @@ class Server:
         self._storage, self._clock = storage, clock
         self._limits, self._tokens = limits, tokens
         self._offload = offload = Offload()
-        self._traffic = Traffic()
+        self._traffic, self._tls = Traffic(), tls
         self._runner: web.AppRunner | None = None
         self._chores: set[asyncio.Task[None]] = set()
         shelf = Shelf(storage)
@@ -94,12 +95,12 @@ class Server:
         overview = Overview(ledger)
         self._feed = Feed(ledger=ledger, overview=overview, threads=threads, views=views, offload=offload)
         statistics = Statistics(ledger=ledger, clock=clock, offload=offload)
+        stock = Stock(data, ledger, shelf, statistics)
         quota = Quota(statistics.held, offload, limits)
         self.uploads = OpenUploads(
             ledger=ledger, storage=storage, admissions=admissions, clock=clock, disk=disk, offload=offload, limits=limits, quota=quota
         )
         self._downloads = Downloads(ledger=ledger, storage=storage, shelf=shelf, offload=offload)
-        self._tls = tls
         identities = Identities(
             instance_id=instance_id, ledger=ledger, storage=storage, control=control, offload=offload, limits=limits, tls=tls
         )
@@ -119,7 +120,7 @@ class Server:
             Steering(control=control, clock=clock, offload=offload),
             Health(ledger=ledger, storage=storage, control=control, offload=offload, limits=limits),
             Metrics(
-                traffic=self._traffic, moment=self._moment, ledger=ledger, storage=storage, control=control, clock=clock, offload=offload
+                traffic=self._traffic, moment=self._moment, stock=stock, storage=storage, control=control, clock=clock, offload=offload
             ),
             statistics,
             Page(base=limits.base_path),

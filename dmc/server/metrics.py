@@ -11,11 +11,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, disabl
 
 from dmc import __version__
 from dmc.broker.control import Control
-from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
 from dmc.clock import Clock
 from dmc.server.calls import Call, add, pattern_of
 from dmc.server.offload import Offload
+from dmc.server.stock import Stock
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNKNOWN_PATH = "other"
@@ -62,14 +62,15 @@ class Metrics:
         *,
         traffic: Traffic,
         moment: Callable[[], Moment],
-        ledger: Ledger,
+        stock: Stock,
         storage: Storage,
         control: Control,
         clock: Clock,
         offload: Offload,
     ) -> None:
         self._traffic = traffic
-        self._ledger = ledger
+        self._stock = stock
+        stock.register(traffic.numbers)
         self._storage = storage
         self._control = control
         self._clock = clock
@@ -95,7 +96,8 @@ class Metrics:
         add(app, "GET", "/metrics", self._metrics, Call("Numbers, in the text form of Prometheus", reply="text/plain"))
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        for status, count in (await self._offload.quick(self._ledger.counts)).items():
+        await self._offload.quick(self._stock.look)
+        for status, count in (await self._offload.quick(self._stock.ledger.counts)).items():
             self._items.labels(status.value).set(count)
         age = await self._offload.quick(self._control.beat_age_s)
         moment = self._moment()

@@ -7,6 +7,7 @@ the same at a hundred items and at a hundred thousand. Holds no truth: after a r
 import re
 import threading
 import zlib
+from collections.abc import Callable
 from datetime import datetime
 
 from aiohttp import web
@@ -106,6 +107,8 @@ class Statistics:
         self._guard = threading.Lock()
         self._tally = Tally()
         self._seq: int | None = None
+        self.finished: Callable[[Item], None] = lambda _: None
+        """Told of each item that is seen to be finished; not of those that were so at the first look."""
 
     def add_routes(self, app: web.Application) -> None:
         add(app, "GET", STATISTICS, self._statistics, Call("Counts, sizes and what was finished over time", reply=StatisticsView))
@@ -140,7 +143,8 @@ class Statistics:
         changes = None if self._seq is None else self._ledger.changes_since(self._seq)
         if changes is not None:
             for change in changes:
-                self._tally.note(change.item_id, change.item)
+                if self._tally.note(change.item_id, change.item) and change.item is not None:
+                    self.finished(change.item)
                 self._seq = change.seq
             return
         # The number first: what changes during the walk is told again afterwards, and counting an item twice is no fault.

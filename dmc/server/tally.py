@@ -107,14 +107,15 @@ class Tally:
         self._shares: dict[str, Share] = {}
         self._clients: dict[str, Counts] = {}
 
-    def note(self, item_id: str, item: Item | None) -> None:
-        """The item is so now; None: it is gone."""
+    def note(self, item_id: str, item: Item | None) -> bool:
+        """The item is so now; None: it is gone. Returns whether it is finished, and was not before."""
         before = self._shares.pop(item_id, None)
         if before is not None:
             self._clients[before.client_id].add(before, -1)
         if item is not None:
             share = self._shares[item_id] = share_of(item)
             self._clients.setdefault(share.client_id, Counts()).add(share)
+        return item is not None and item.status.is_finished and (before is None or not before.status.is_finished)
 
     def counts(self, client_id: str | None = None) -> Counts:
         """Of one client; None: of all of them."""
