@@ -116,6 +116,7 @@ class ServerSettings(BaseModel):
     ledger: Literal["json", "sqlite"] = Field(default="json", description="json: up to 100,000 items, readable; sqlite: a million")
     on_loss: Literal["continue", "refuse"] = Field(default="continue", description="what is done when something cannot be kept")
     sandbox: Literal["required", "best-effort", "off"] = Field(default="best-effort", description="the locked room of the workers")
+    worker_nice: int = Field(default=10, ge=0, le=19, description="by how much other programs go before conversions")
     worker_user: str = Field(default="", description="user that workers become when dmc runs as root; empty: they stay root")
     allowed_hosts: tuple[str, ...] = Field(default=(), description="host names by which people reach this server")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level of events that are logged")

@@ -86,7 +86,7 @@ def look_into(file: Path) -> dict[str, Any]:
 
 
 def receipt_lines(content: dict[str, Any]) -> list[str]:
-    """A receipt for people, in three to eight lines; empty for content that is no receipt."""
+    """A receipt for people, in three to ten lines; empty for content that is no receipt."""
     from pydantic import ValidationError
 
     from dmc.convert.receipt import Receipt, short_lines

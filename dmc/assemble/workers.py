@@ -49,6 +49,7 @@ def start_pool(settings: ServerSettings, warming: "Launcher | None" = None, entr
         stall_limit_s=settings.limits.stall_s,
         sandbox=settings.sandbox,
         run_as=worker_ids(settings),
+        nice=settings.worker_nice,
         types=with_own_types(settings.conversion_types),
         defaults={"on_loss": settings.on_loss} if settings.on_loss != "continue" else {},
         warming=warming,

@@ -57,10 +57,12 @@ def check_codecs() -> Iterator[Check]:
 
 def check_sandbox(mode: SandboxMode) -> Iterator[Check]:
     """Which walls stand around decoders."""
+    from dmc.convert.quiet import idle_refused
     from dmc.convert.sandbox import status
 
-    walls = status(mode)
-    yield Check("sandbox", "ok", f"active: {', '.join(walls.active) or 'nothing'}.")
+    walls, refused = status(mode), idle_refused()
+    idle = "idle I/O" if refused is None else f"without idle I/O ({refused.lower()})"
+    yield Check("sandbox", "ok", f"active: {', '.join([*walls.active, idle])}.")
     why = "A file that is made to break a decoder could then do more than crash it."
     for part in walls.missing:
         fix = 'Set sandbox = "best-effort" in server.toml.' if mode == "off" else "A kernel from 5.13 on has it; see: uname -r"

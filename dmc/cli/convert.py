@@ -187,10 +187,18 @@ def probe(context: typer.Context, file: Annotated[Path, typer.Argument(help="Fil
         return
     length = f", {facts['duration_s']:.1f} s" if facts.get("duration_s") else ""
     screen.data(f"{clean(file.name)}: {facts['media_type']}, {facts['container']}{length}")
+    if origin := _origin_line(facts):
+        screen.data(f"  recorded {clean(origin)}")
     for stream in facts.get("streams", []):
         screen.data("  " + _stream_line(stream))
     if not facts.get("streams") and facts.get("width"):
         screen.data(f"  {facts['width']}x{facts['height']}")
+
+
+def _origin_line(facts: dict[str, Any]) -> str:
+    """`2024-05-01T10:00:00+02:00 at 48.1, 11.5`: when and where, as far as the file says."""
+    place = f"at {facts['latitude']:g}, {facts['longitude']:g}" if facts.get("latitude") is not None else ""
+    return " ".join(part for part in (facts.get("recorded_at"), place) if part)
 
 
 def _stream_line(stream: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ Bad input never raises here: it becomes a Report of kind failed or unavailable. 
 worker.py, the last defence. Nothing is left in the output folder but a verified result and the receipt.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from dmc.convert.progress import Meter, OnProgress, alive, patience_s
 from dmc.convert.receipt import FileFacts, Receipt, in_bytes, write_receipt
 from dmc.convert.recipes import GATED_PICTURES, RECIPES
 from dmc.convert.sample import sample
+from dmc.convert.stopwatch import Stopwatch
 from dmc.convert.transcode import Transcoded, transcode
 from dmc.convert.verify import verify
 from dmc.errors import BadRequest, Cancelled, DmcError, LossRefused, Unavailable, Unsupported
@@ -64,11 +64,15 @@ class _Work:
         self._stop = stop
         self._source = Path(job.original)
         self._out = Path(job.out_dir)
-        self._began = time.monotonic()
+        self._watch = Stopwatch()
         self._facts: MediaFacts | None = None
         self._gallery = Gallery()
 
     def run(self) -> Report:
+        with self._watch:
+            return self._run()
+
+    def _run(self) -> Report:
         kind = find_conversion(self._job.conversion_type)
         check_options(kind.name, self._job.options)
         facts = self._facts = probe(self._source, self._limits, self._job.label)
@@ -77,6 +81,9 @@ class _Work:
         RealDisk().sync_folder(self._out)
         self._on_progress(1.0, None, 0.0)
         return report
+
+    def _worked(self) -> float:
+        return self._watch.seconds
 
     def failed(self, kind: str, problem: DmcError) -> Report:
         """A report of what went wrong, with the output folder emptied."""
@@ -92,6 +99,7 @@ class _Work:
             return self._skipped(facts, Plan("skip", already, self._job.conversion_type, facts.container))
         show = self._gallery.picture if self._job.previews else None
         result, receipt = pictures.convert(self._job, self._limits, self._on_progress, show)
+        receipt = receipt.model_copy(update={"took_s": self._watch.seconds})
         if self._job.options.get("on_loss") == "refuse" and receipt.losses:
             raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
         gated = self._job.conversion_type in GATED_PICTURES and not (
@@ -131,7 +139,7 @@ class _Work:
         self._check_reach(made, done)
         damage.damages(part, made, done, self._job.label)  # Before the long check: a source with too little left ends here.
         watch = self._gallery.watch if self._job.previews else None
-        check, after = verify(self._source, target, done, made, self._limits, meter.verified, watch)
+        check, after = verify(self._source, target, done, made, self._limits, meter.verified, watch, self._worked)
         beside = done.sidecars.check(made.streams, self._limits) if done.sidecars is not None else ()
         damages = damage.damages(part, made, done, self._job.label)  # Now with the errors of copied streams, which verify decoded.
         size = target.stat().st_size
@@ -240,9 +248,12 @@ class _Work:
                     container=facts.container,
                     media_type=facts.media_type.value,
                     duration_s=facts.duration_s,
+                    recorded_at=facts.recorded_at,
+                    latitude=facts.latitude,
+                    longitude=facts.longitude,
                 ),
                 "warnings": made.warnings,
-                "took_s": time.monotonic() - self._began,
+                "took_s": self._watch.seconds,
                 "made_with": encoders.versions(),
             }
         )

@@ -236,6 +236,8 @@ class _Conversion:
                 container=facts.container,
                 media_type=image,
                 duration_s=check.source_s or None,
+                **({} if self._job.options.get("strip_location") else {"latitude": facts.latitude, "longitude": facts.longitude}),
+                recorded_at=facts.recorded_at,
             ),
             result=FileFacts(
                 file_name=result.file_name,

@@ -55,6 +55,7 @@ class WorkerPool:
         warming: Launcher | None = None,
         types: Mapping[str, ConversionType] = CONVERSION_TYPES,
         defaults: Mapping[str, Any] = MappingProxyType({}),
+        nice: int = 10,
     ) -> None:
         self._slots = slots
         self._limits = limits
@@ -63,8 +64,7 @@ class WorkerPool:
         self._mode = sandbox
         self._run_as = run_as
         self._entry = entry
-        self._types = types
-        self._defaults = defaults
+        self._types, self._defaults, self._nice = types, defaults, nice
         self._launcher: Launcher = warming or launcher(entry, method)
         self._runs: dict[int, Run] = {}
         self._last_number = 0
@@ -120,6 +120,7 @@ class WorkerPool:
             sandbox=self._mode,
             run_as=self._run_as,
             watch_channel=isinstance(self._launcher, FreshProcess),
+            nice=self._nice,
         )
         line = encode("order", order)
         if len(line) > LINE_LIMIT:

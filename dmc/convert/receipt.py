@@ -22,7 +22,7 @@ Fate = Literal["kept", "changed", "lost"]
 
 
 class FileFacts(BaseModel):
-    """A file in numbers: the source or the result."""
+    """A file in numbers: the source or the result. When and where it was recorded is said of the source, unless that is taken out."""
 
     model_config = _PLAIN
     file_name: str
@@ -31,6 +31,9 @@ class FileFacts(BaseModel):
     container: str
     media_type: str
     duration_s: float | None = None
+    recorded_at: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 class StreamEntry(BaseModel):
@@ -125,10 +128,12 @@ def read_receipt(out_dir: Path) -> Receipt:
 
 
 def short_lines(receipt: Receipt) -> list[str]:
-    """The receipt for people, in at most eight lines."""
+    """The receipt for people, in at most ten lines."""
     if receipt.result is None:
         return [_headline(receipt), *_notes(receipt)]
     lines = [_headline(receipt), _streams_line(receipt)]
+    if origin := _origin(receipt.source):
+        lines.append(f"recorded {origin}")
     lines += [f"changed: {m.detail}" for m in receipt.metadata if m.kind == LENGTH]
     kept = [m.kind for m in receipt.metadata if m.outcome != "lost" and m.kind != LENGTH]
     if kept:
@@ -152,6 +157,12 @@ def _headline(receipt: Receipt) -> str:
     percent = 100.0 * receipt.result.file_size / source.file_size if source.file_size else 0.0
     size = f"{in_bytes(source.file_size)} → {in_bytes(receipt.result.file_size)} ({percent:.0f} %)"
     return f"{receipt.outcome}: {source.file_name} → {receipt.result.file_name} [{receipt.conversion_type}], {size}"
+
+
+def _origin(source: FileFacts) -> str:
+    """`2024-05-01T10:00:00+02:00 at 48.1, 11.5`, as far as it is known."""
+    place = "" if source.latitude is None or source.longitude is None else f"at {source.latitude:g}, {source.longitude:g}"
+    return " ".join(part for part in (source.recorded_at, place) if part)
 
 
 def _streams_line(receipt: Receipt) -> str:

@@ -70,10 +70,17 @@ def _show(decoder: Decoder, frames: list[Decoded], watch: Watch) -> None:
 
 
 def verify(
-    source: Path, target: Path, done: Transcoded, plan: Plan, limits: Limits, tick: Tick, watch: Watch | None = None
+    source: Path,
+    target: Path,
+    done: Transcoded,
+    plan: Plan,
+    limits: Limits,
+    tick: Tick,
+    watch: Watch | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Verification, MediaFacts]:
     """Check `target`; raises VerificationFailed with the first thing that is wrong. `watch` sees every frame of it."""
-    began = time.monotonic()
+    began = clock()
     try:
         after = probe(target, limits, "the result")
         done.targets.update(_beside(plan, done, after))
@@ -95,7 +102,7 @@ def verify(
     drift = _check_times(tracks)
     with alive(lambda: tick(Fraction(0)), patience_s(after.file_size)):
         digest = sha512_of(target)
-    return _summary(tracks, drift, digest, time.monotonic() - began), after
+    return _summary(tracks, drift, digest, clock() - began), after
 
 
 def _beside(plan: Plan, done: Transcoded, after: MediaFacts) -> dict[int, int]:

@@ -26,6 +26,7 @@ class Order(BaseModel):
     """Everything that a worker is told.
 
     `entry` names the function to run (`module:function`). `run_as` is the (uid, gid) to change to when started as root.
+    `nice`: by how much everybody else goes first.
     `watch_channel`: end when the other side of the channel is gone, for systems without a signal for that.
     """
 
@@ -36,6 +37,7 @@ class Order(BaseModel):
     sandbox: SandboxMode
     run_as: tuple[int, int] | None = None
     watch_channel: bool = False
+    nice: int = 10
 
 
 class Walls(BaseModel):

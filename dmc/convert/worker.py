@@ -4,7 +4,6 @@ The order of steps is the point: everything that could be turned against the mac
 What libraries print, tracebacks, and the last words of a native crash go to the job's log file. Never writes but there and in out/.
 """
 
-import ctypes
 import errno
 import faulthandler
 import importlib
@@ -25,6 +24,7 @@ from dmc.convert.conversation import PROGRESS_EVERY_S
 from dmc.convert.handover import lend
 from dmc.convert.limits import Limits
 from dmc.convert.progress import OnProgress
+from dmc.convert.quiet import be_quiet
 from dmc.convert.sidedata import libav_speaks
 from dmc.convert.wire import LINE_LIMIT, Order, decode_order, encode
 from dmc.errors import Broken, DmcError, NotFound, StillBroken, TooLarge, Unavailable
@@ -38,9 +38,6 @@ Engine = Callable[[Job, Limits, OnProgress], Report]
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 _PR_SET_PDEATHSIG = 1
 _WORDS, _NOTES = 2000, 8
-_NICE = 10
-_IO_IDLE = 3 << 13
-_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 
 
 _NOT_NEEDED = ("av.__main__", "av.datasets")
@@ -64,13 +61,13 @@ def main(channel: int, server_pid: int | None) -> int:
     order = decode_order(_read_line(channel))
     voice = _Voice(channel)
     try:
-        _settle_in(order, server_pid)
+        quiet, loud = _settle_in(order, server_pid)
         if not os.path.isfile(order.job.original):
             raise NotFound("the original is not there.")
         limits = Limits.from_plain(order.limits)
         engine = load(order.entry)
         walls = sandbox.apply(order.sandbox, [order.job.original], [order.job.out_dir], limits)
-        voice.say("hello", walls.model_copy(update={"active": (*walls.active, _who())}))
+        voice.say("hello", walls.model_copy(update={"active": (*walls.active, *quiet, _who()), "missing": (*walls.missing, *loud)}))
         if order.watch_channel:
             threading.Thread(target=_end_with, args=(channel,), daemon=True).start()
     except (DmcError, OSError) as problem:
@@ -172,13 +169,13 @@ def _read_line(channel: int) -> bytes:
     return bytes(line)
 
 
-def _settle_in(order: Order, server_pid: int | None) -> None:
-    """Own session, own log, quiet priority, less rights, and an end when the fork server ends."""
+def _settle_in(order: Order, server_pid: int | None) -> tuple[list[str], list[str]]:
+    """Own session, own log, quiet priority, less rights, and an end when the fork server ends; how quiet it is, in words."""
     if server_pid is not None:
         os.setsid()
     _open_log(order)
     os.umask(0o077)
-    _be_quiet()
+    quiet = be_quiet(order.nice)
     if order.run_as is not None and os.getuid() == 0:
         _drop_rights(order.job, *order.run_as)
     if server_pid is not None:
@@ -187,6 +184,7 @@ def _settle_in(order: Order, server_pid: int | None) -> None:
             os._exit(1)
     os.chdir(order.job.out_dir)
     tempfile.tempdir = order.job.out_dir
+    return quiet
 
 
 def _open_log(order: Order) -> None:
@@ -201,14 +199,6 @@ def _open_log(order: Order) -> None:
     start_logging("info")
     libav_speaks()
     Log("worker").info("begin", item=order.job.item_id, attempt=order.job.attempt, conversion=order.job.conversion_type)
-
-
-def _be_quiet() -> None:
-    """Leave processor and disk to everybody else: a conversion has time."""
-    os.nice(_NICE)
-    number = _IOPRIO_SET.get(os.uname().machine) if sys.platform.startswith("linux") else None
-    if number is not None:
-        ctypes.CDLL(None).syscall(ctypes.c_long(number), ctypes.c_int(1), ctypes.c_int(0), ctypes.c_int(_IO_IDLE))
 
 
 def _drop_rights(job: Job, uid: int, gid: int) -> None:

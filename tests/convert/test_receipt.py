@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 from dmc.convert.receipt import FileFacts, MetadataEntry, Receipt, StreamEntry, Verification, read_receipt, short_lines, write_receipt
+from tests.convert.clips import clip
+from tests.convert.works import convert
 
 
 def _receipt(**fields: object) -> Receipt:
@@ -57,3 +59,12 @@ def test_a_file_that_stays_says_why() -> None:
 def test_losses_of_metadata_are_losses_too() -> None:
     receipt = _receipt(metadata=(MetadataEntry(kind="chapters", outcome="lost", detail="0 of 3 kept"),))
     assert "chapters: 0 of 3 kept" in receipt.losses
+
+
+def test_a_receipt_says_when_and_where_the_source_was_recorded(tmp_path: Path) -> None:
+    tags = {"creation_time": "2024-01-24T14:50:14.000000Z", "location": "+48.1000+011.5000/"}
+    source = clip(tmp_path / "trip.mkv", tags=tags, sound=())
+    said = short_lines(convert(source, "h265", tmp_path / "out").receipt)
+    assert "recorded 2024-01-24T14:50:14Z at 48.1, 11.5" in said
+    stripped = short_lines(convert(source, "h265", tmp_path / "stripped", strip_location=True).receipt)
+    assert "recorded 2024-01-24T14:50:14Z" in stripped
