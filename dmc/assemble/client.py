@@ -116,6 +116,7 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
             output=path.output_folder,
             patterns=path.ignore,
             originals=path.originals,
+            leave_existing=path.existing == "leave",
             ownership=ownership(path.results_owner, path.results_group, path.results_umask),
         )
         for path in settings.list_of_paths_to_observe
@@ -161,17 +162,31 @@ def trust_folder(settings: ClientSettings, folder: Path) -> None:
     Marks(settings.state_folder / FILE_NAME, RealDisk()).forget(folder)
 
 
+def leave_existing(settings: ClientSettings, folder: Path) -> int:
+    """List what lies in a folder now, for the client to leave alone; returns how many files that are."""
+    from dmc.client.ignore import IgnoreRules
+    from dmc.client.left import Left
+    from dmc.client.scan import walk
+
+    make_home(settings.state_folder)
+    return Left(settings.state_folder, folder, RealDisk()).make(walk(folder, IgnoreRules(())))
+
+
 def would_take(settings: ClientSettings, folder: Path) -> list[tuple[str, str]]:
     """(file, conversion type) of all in `folder` that the client would take were it observed; touches nothing."""
     from dmc.client.ignore import IgnoreRules
+    from dmc.client.left import Left
     from dmc.client.scan import Found, walk
     from dmc.client_settings import ObservedPath
 
     folder = Path(os.path.abspath(folder))
     observed = next((one for one in settings.list_of_paths_to_observe if one.path == folder), ObservedPath(path=folder))
+    left = Left(settings.state_folder, folder, RealDisk()) if observed.existing == "leave" else None
     taken = []
     for found in walk(folder, IgnoreRules(observed.ignore), [observed.output_folder or folder / "converted"]):
         medium = guess_media_type(found.path) if isinstance(found, Found) else None
+        if left is not None and isinstance(found, Found) and left.holds(found.path, found.signature):
+            continue
         if medium in observed.observed_media_types:
             taken.append((os.fsencode(found.path).decode("utf-8", "backslashreplace"), observed.conversion_types[medium]))
     return taken

@@ -1,13 +1,14 @@
 """`dmc client run | sync | folder …`: the watched folders of this machine."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dmc.cli import pairing
-from dmc.cli.render import DryRun, Json, screen_of
+from dmc.cli.render import DryRun, Json, Screen, screen_of
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The client: watches folders, brings results home.")
 folder = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Watched folders.")
@@ -98,16 +99,43 @@ def folder_add(
     path: Where,
     to: Annotated[list[str] | None, typer.Option("--to", "-t", help="Conversion type for its medium; may be given per medium.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where results go; default: `converted` inside.")] = None,
+    only_new: Annotated[
+        bool | None,
+        typer.Option("--only-new/--all", help="Leave alone, or convert, what is there already; default: asks."),
+    ] = None,
     config: Config = None,
     dry_run: DryRun = False,
 ) -> None:
     """Watch a folder: writes it into client.toml. Example: dmc client folder add ~/Videos/inbox --to web"""
+    from dmc.assemble.client import leave_existing
     from dmc.cli.settings_file import add_folder
+    from dmc.config import load_client
 
-    words = add_folder(config, path, to or [], output, dry_run=dry_run)
-    screen_of(context).say(words)
+    screen, here = screen_of(context), Path(os.path.abspath(path.expanduser()))
+    if only_new is None:
+        only_new = _ask_only_new(screen, here, config)
+    words = add_folder(config, path, to or [], output, dry_run=True, only_new=only_new)  # All that may be wrong with it is told first.
     if not dry_run:
+        if only_new:
+            # Before the settings say so: a client that starts in between would make the list itself, later.
+            leave_existing(load_client(config if config and config.exists() else None).settings, here)
+        words = add_folder(config, path, to or [], output, dry_run=False, only_new=only_new)
         _follow_mounts(config)
+    screen.say(words)
+
+
+def _ask_only_new(screen: Screen, folder: Path, config: Path | None) -> bool:
+    """The one question of adding a folder; nobody is asked, and all is converted, without a terminal or where nothing is yet."""
+    from dmc.assemble.client import would_take
+    from dmc.config import load_client
+
+    if not sys.stdin.isatty() or not folder.is_dir():
+        return False
+    there = len(would_take(load_client(config if config and config.exists() else None).settings, folder))
+    if there == 0:
+        return False
+    screen.say(f"{'1 file is' if there == 1 else f'{there} files are'} here already.")
+    return not typer.confirm("Convert what is here too? (no: only what comes from now on)", default=True, err=True)
 
 
 def _follow_mounts(config: Path | None) -> None:

@@ -46,7 +46,7 @@ def restore(
     screen = screen_of(context)
     items = out_of_trash(load_server(config, {"data_folder": data_folder}).settings, ids, dry_run=dry_run)
     if as_json:
-        screen.document("trash", {"restored": [item.item_id for item in items], "dry_run": dry_run})
+        screen.document("trash_restore", {"restored": [item.item_id for item in items], "dry_run": dry_run})
         return
     for item in items:
         screen.say(f"{'would restore' if dry_run else 'restored'} {item.original_file_name} ({item.item_id}).")
@@ -61,6 +61,6 @@ def empty(context: typer.Context, config: Config = None, data_folder: Data = Non
     screen = screen_of(context)
     items = empty_trash(load_server(config, {"data_folder": data_folder}).settings, dry_run=dry_run)
     if as_json:
-        screen.document("trash", {"deleted": [item.item_id for item in items], "dry_run": dry_run})
+        screen.document("trash_empty", {"deleted": [item.item_id for item in items], "dry_run": dry_run})
         return
     screen.say(f"{'would delete' if dry_run else 'deleted'} {len(items)} items for good.")

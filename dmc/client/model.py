@@ -22,7 +22,7 @@ OUTPUT_FOLDER = "converted"
 class ObservedPath:
     """A folder that the client watches. `output` None: `converted` inside it. `patterns` stand before the default ignore rules.
 
-    `originals`: what becomes of them once their results are home.
+    `leave_existing`: what lay there before is left alone (left.py). `originals`: what becomes of them once their results are home.
     """
 
     path: Path
@@ -31,6 +31,7 @@ class ObservedPath:
     output: Path | None = None
     patterns: tuple[str, ...] = ()
     originals: Literal["keep", "trash"] = "keep"
+    leave_existing: bool = False
     ownership: Ownership = NOBODY_IN_PARTICULAR
 
     @property

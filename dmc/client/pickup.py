@@ -142,7 +142,7 @@ class Pickup:
             return
         if any(known.signature.same_content(signature) for known in self._catalog.at_path(path)):
             return
-        if self._passed.get(hash(path)) == hash(signature):
+        if self._passed.get(hash(path)) == hash(signature) or root.leaves(path, signature):
             return
         self._watch(path, Candidate(root, look(None, signature, now)))
 

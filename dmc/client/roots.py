@@ -9,10 +9,12 @@ from pathlib import Path
 
 from dmc.client.hints import Heard
 from dmc.client.ignore import IgnoreRules
+from dmc.client.left import Left
 from dmc.client.model import ObservedPath, Timing
 from dmc.client.mounts import is_polled
 from dmc.client.records import encode_path
 from dmc.client.scan import Found, Passed, RootState, Tally, root_state, walk
+from dmc.client.settle import Signature
 from dmc.log import Log
 
 _LOG = Log("client")
@@ -25,9 +27,16 @@ class Root:
     """
 
     def __init__(
-        self, observed: ObservedPath, shut: frozenset[Path], *, polled: bool, see: Callable[[Path], RootState] = root_state
+        self,
+        observed: ObservedPath,
+        shut: frozenset[Path],
+        *,
+        polled: bool,
+        see: Callable[[Path], RootState] = root_state,
+        left: Left | None = None,
     ) -> None:
         self.observed = observed
+        self._left = left
         self.key = encode_path(observed.path)
         self.polled = polled
         self.state = RootState.PRESENT
@@ -51,6 +60,10 @@ class Root:
             return False
         return not self._rules.ignores(path[len(self._base.rstrip("/")) + 1 :])
 
+    def leaves(self, path: str, signature: Signature) -> bool:
+        """Whether the file lay there before the folder was observed, and is to be left alone."""
+        return self._left is not None and self._left.holds(path, signature)
+
     def hear(self, heard: Heard, now: float) -> None:
         """Follow hints about folders; those about single files are the caller's."""
         if heard.whole:
@@ -62,6 +75,8 @@ class Root:
         if self._walk is None:
             if now >= self.next_walk_at:
                 self._folders.clear()
+                if self._left is not None and not self._left.made and not self.is_offline():
+                    self._left.make(walk(self.observed.path, self._rules, self._shut))  # Nobody listed them when it was added.
                 interval = timing.rescan_polled_s if self.polled or self.deaf else timing.rescan_s
                 self.next_walk_at = now + interval * draw.uniform(0.75, 1.25)
                 self._tally = Tally()
@@ -102,9 +117,23 @@ class Root:
 class Roots:
     """All observed folders; a file below two of them belongs to the inner one. `see` says how one stands (marker.py)."""
 
-    def __init__(self, observed: Sequence[ObservedPath], see: Callable[[Path], RootState] = root_state) -> None:
+    def __init__(
+        self,
+        observed: Sequence[ObservedPath],
+        see: Callable[[Path], RootState] = root_state,
+        left: Callable[[Path], Left] | None = None,
+    ) -> None:
         places = [place for each in observed for place in (each.path, each.results, each.trash)]
-        self.all = [Root(each, _below(each.path, places), polled=is_polled(each.path), see=see) for each in observed]
+        self.all = [
+            Root(
+                each,
+                _below(each.path, places),
+                polled=is_polled(each.path),
+                see=see,
+                left=left(each.path) if left is not None and each.leave_existing else None,
+            )
+            for each in observed
+        ]
         self._by_key = {root.key: root for root in self.all}
 
     def by_key(self, key: str | None) -> Root | None:

@@ -22,6 +22,7 @@ from dmc.client.crew import Crew
 from dmc.client.deliver import temp_name_of
 from dmc.client.hints import Hints
 from dmc.client.homing import Homing
+from dmc.client.left import Left
 from dmc.client.link import Link
 from dmc.client.marker import Marks
 from dmc.client.model import ObservedPath, ServerAddress, Timing
@@ -105,7 +106,7 @@ class Sync:
         self._timing = timing or Timing()
         self._client_name = client_name
         self._draw = draw or random.Random()  # noqa: S311 - spreads waits, guards no secret
-        self._roots = Roots(observed, Marks(state / marker.FILE_NAME, disk).look)
+        self._roots = Roots(observed, Marks(state / marker.FILE_NAME, disk).look, lambda root: Left(state, root, disk))
         self._ids = ItemIds(max(outbox.ids(), default=None))
         self._pins = Pins(state / FILE_NAME, disk)
         self._lock = ProcessLock(state / LOCK_NAME, timeout_s=0.0, holder_hint="Another dmc client works with this state folder.")
