@@ -47,7 +47,7 @@ def notified_of(settings: ServerSettings) -> "Notified":
     ]
     hook = settings.hook
     told = Hook(hook.command, frozenset(map(Status, hook.events)), hook.timeout_s) if hook.command else None
-    return Notified(webhooks, told)
+    return Notified(webhooks, told, settings.base_path)
 
 
 def listening_url(settings: ServerSettings) -> str:

@@ -47,7 +47,7 @@ class OptionView(BaseModel):
 
     name: str
     summary: str
-    type: Literal["number", "integer", "word", "boolean"]
+    type: Literal["number", "integer", "word", "boolean", "time"]
     default: float | str | bool | None = None
     least: float | None = None
     most: float | None = None

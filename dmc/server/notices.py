@@ -95,10 +95,11 @@ class State(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """Whom to tell."""
+    """Whom to tell. `base`: the path of a proxy, before the links of items."""
 
     webhooks: Sequence[Webhook] = ()
     hook: Hook | None = None
+    base: str = ""
 
 
 NOBODY = Notified()
@@ -263,7 +264,7 @@ class Notices:
             item_id = self._state.waiting[0]
             item = await self._offload.quick(self._ledger.get, item_id)
             if item is not None:
-                document = {"schema": "dmc.item/1", "item": view_of(item).model_dump(mode="json")}
+                document = {"schema": "dmc.item/1", "item": view_of(item, base=self._notified.base).model_dump(mode="json")}
                 await hook.run(item_id, json.dumps(document).encode())
             async with self._pen:
                 with contextlib.suppress(ValueError):  # So many came meanwhile that it fell out.

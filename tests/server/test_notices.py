@@ -80,10 +80,10 @@ class World:
     def webhook(self, **changed: Any) -> Webhook:
         return Webhook(**{"url": self.receiver.url, "secret_file": self.home / "secret", "statuses": BOTH, "every_s": 600.0} | changed)
 
-    def open(self, *webhooks: Webhook, hook: Hook | None = None, disk: RealDisk | None = None) -> Notices:
+    def open(self, *webhooks: Webhook, hook: Hook | None = None, disk: RealDisk | None = None, base: str = "") -> Notices:
         notices = Notices(
             self.home,
-            Notified(webhooks, hook),
+            Notified(webhooks, hook, base),
             ledger=self.ledger,
             disk=disk or RealDisk(),
             clock=self.clock,
@@ -404,6 +404,15 @@ def lives(pid: int) -> bool:
 def said(caplog: pytest.LogCaptureFixture) -> str:
     """What was logged, with its fields."""
     return "\n".join(Lines().format(record) for record in caplog.records)
+
+
+async def test_links_that_the_hook_command_gets_begin_with_the_base_path(world: World) -> None:
+    command = program(world, "import json, sys\nopen(sys.argv[1], 'w').write(json.load(sys.stdin)['item']['result']['url'])\n")
+    notices = world.open(hook=Hook(command, BOTH, 30), base="/dmc")
+    item = world.finish(world.add())
+    await notices.step()
+    await notices.run_hook()
+    assert (world.home / "out").read_text() == f"/dmc/api/v1/items/{item.item_id}/result"
 
 
 async def test_a_hook_command_that_hangs_is_ended_with_all_it_started(world: World, caplog: pytest.LogCaptureFixture) -> None:
