@@ -144,9 +144,14 @@ class ServerRoom:
         self.url = f"{'https' if self._server.fingerprint else 'http'}://{shown}:{port}"
         _log.info("listening", url=self.url)
         self.bound.set()
+        fault = asyncio.create_task(self._server.fault())
         try:
-            await asyncio.to_thread(stop.wait)
+            await asyncio.wait({asyncio.create_task(asyncio.to_thread(stop.wait)), fault}, return_when=asyncio.FIRST_COMPLETED)
+            if fault.done():
+                fault.result()
         finally:
+            stop.set()  # The thread that waits for it would keep the loop from ending.
+            fault.cancel()
             await self._server.stop()
 
 

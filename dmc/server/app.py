@@ -176,6 +176,13 @@ class Server:
         log.info("server listens", address=bound[0], port=bound[1])
         return str(bound[0]), int(bound[1])
 
+    async def fault(self) -> None:
+        """Waits for the fault that ends a part working in the background, and raises it: the process should end and be started anew."""
+        done, _ = await asyncio.wait({*self._chores, *self._feed.tasks, *self._notices.tasks}, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            if not task.cancelled():
+                task.result()
+
     async def stop(self) -> None:
         """End everything in order; what was promised is on disk afterwards. Nothing happens on a server that does not run."""
         runner, self._runner = self._runner, None

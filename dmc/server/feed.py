@@ -109,6 +109,11 @@ class Feed:
     def listeners(self) -> int:
         return len(self._subscribers)
 
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """What works in the background; ends only by a fault."""
+        return set() if self._task is None else {self._task}
+
     async def start(self) -> None:
         self._seq = self._ledger.seq
         self._task = asyncio.create_task(self._follow(), name="dmc-server-feed")

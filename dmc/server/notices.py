@@ -136,6 +136,11 @@ class Notices:
         if self._notified.hook is not None:
             self._tasks.add(asyncio.create_task(self._for_ever(self.run_hook), name="dmc-server-hook"))
 
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """What works in the background; ends only by a fault."""
+        return self._tasks
+
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from dmc.cli.running import Rooms, stop_on_signals
+from dmc.cli.running import Rooms, ServerRoom, stop_on_signals
 from dmc.errors import DiskFault, StillBroken
 
 
@@ -39,6 +39,31 @@ def test_a_room_that_dies_of_something_unforeseen_is_a_fault_of_ours() -> None:
     with pytest.raises(StillBroken) as caught:
         rooms.wait()
     assert caught.value.exit_code == 70
+
+
+class _Server:
+    """What ServerRoom asks of a server, with a part in the background that breaks."""
+
+    fingerprint = None
+    stopped = False
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        return host, port
+
+    async def fault(self) -> None:
+        raise ZeroDivisionError("the feed is broken")
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_in_the_background_of_the_server_ends_the_process() -> None:
+    rooms, server = Rooms(threading.Event()), _Server()
+    rooms.begin("server", ServerRoom(server, "127.0.0.1", 1).run)  # type: ignore[arg-type]
+    with pytest.raises(StillBroken, match="the feed is broken"):
+        rooms.wait()
+    assert server.stopped
 
 
 def test_a_room_that_ends_too_early_stops_the_others() -> None:

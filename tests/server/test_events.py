@@ -15,7 +15,7 @@ from dmc.protocol import EVENTS
 from dmc.server import feed as feeds
 from dmc.server.auth import Caller
 from dmc.server.events import Events
-from dmc.server.feed import Event, Subscriber
+from dmc.server.feed import Event, Feed, Subscriber
 from tests.server.conftest import House
 from tests.server.raw import connection, request
 
@@ -181,3 +181,14 @@ def test_who_is_too_far_behind_is_not_buffered() -> None:
     assert subscriber.lost
     assert subscriber.waiting.get_nowait() is None
     assert subscriber.waiting.empty()
+
+
+async def test_a_feed_that_breaks_is_a_fault_of_the_server(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: Feed) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Feed, "_follow", broken)
+    running = await house.start()
+    with pytest.raises(ZeroDivisionError):
+        assert running.server is not None
+        await running.server.fault()
