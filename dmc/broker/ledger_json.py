@@ -179,7 +179,8 @@ class LedgerJson:
         return found
 
     def _holding(self, text: bytes) -> Iterator[Item]:
-        return (item_of(entry) for entry in self._entries(None, "", _PAGE) if text in entry.raw)
+        _, entries = self._document.moment()
+        return (item_of(entries[key]) for key in sorted(key for key, entry in entries.items() if text in entry.raw))
 
     def change(self, ops: Sequence[Op], guard: Guard | None = None) -> int:
         self._document.refresh()

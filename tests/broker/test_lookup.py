@@ -27,7 +27,7 @@ def records_read(monkeypatch, ledger, copies: int, folder) -> int:
     for _ in range(copies):
         house.add(sha512=SHA512)
     read = []
-    for module, name in ((ledger_json, "item_of"), (ledger_sqlite, "_item")):
+    for module, name in ((ledger_json, "item_of"), (ledger_sqlite, "item_of")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda raw, real=real: read.append(1) or real(raw))
     for _ in range(10 * copies):
