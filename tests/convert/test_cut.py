@@ -8,9 +8,12 @@ import av
 import pytest
 
 from dmc.convert.cut import Cut
+from dmc.convert.estimate import Estimate, estimate, read_estimate
 from dmc.convert.limits import Limits
 from dmc.convert.probe import probe
 from dmc.convert.receipt import short_lines
+from dmc.errors import BadRequest
+from dmc.jobs import Job
 from dmc.products import FACTS_FILE, Products
 from tests.convert.clips import clip, frames_of, song
 from tests.convert.works import Done, convert
@@ -273,3 +276,37 @@ def test_real_sound_is_cut(media: Path, tmp_path: Path, name: str, kind: str) ->
     done = convert(media / name, kind, tmp_path / "out", start="0.5", end="00:00:01.750")
     assert done.report.kind == "converted", done.report.errors
     assert done.facts.duration_s == pytest.approx(1.25, abs=0.08)
+
+
+@pytest.mark.parametrize(("kind", "basis"), [("h265", "pieces"), ("mp4", "copied")])
+def test_a_plan_respects_the_cut(source: Path, tmp_path: Path, kind: str, basis: str) -> None:
+    whole, part = (_estimate(source, kind, tmp_path / name, **asked) for name, asked in (("whole", {}), ("part", {"start": 1, "end": 2})))
+    assert whole.expected is not None
+    assert part.expected is not None
+    assert part.expected.basis == basis
+    assert part.expected.size < 0.7 * whole.expected.size
+    assert not part.gated
+    assert "to 2.000 s only" in part.reason
+
+
+def test_a_plan_refuses_a_start_beyond_the_end(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=r"cannot begin at 9.000 s"):
+        _estimate(source, "h264", tmp_path / "out", start=9)
+
+
+def _estimate(source: Path, kind: str, out: Path, **options: Any) -> Estimate:
+    out.mkdir()
+    job = Job(
+        item_id="one",
+        attempt=1,
+        original=str(source),
+        out_dir=str(out),
+        log_file=str(out / "log"),
+        label=source.name,
+        conversion_type=kind,
+        options=options,
+        file_size=source.stat().st_size,
+        sha512_checksum="",
+    )
+    estimate(job, Limits(), lambda *_told: None)
+    return read_estimate(out)

@@ -289,3 +289,10 @@ def test_where_it_was_recorded_is_taken_out_if_asked(tmp_path: Path, kind: str) 
     assert done.report.kind == "converted", "neither skipped nor kept: the source holds the place"
     assert b"48.1" not in done.result.read_bytes()
     assert (done.fate("GPS"), done.fate("camera"), done.fate("tags")) == ("changed", "kept", "kept")
+
+
+def test_styled_subtitles_in_an_mp4_are_told_as_changed(media: Path, tmp_path: Path) -> None:
+    done = convert(media / "video-h264-ass-subtitles.mkv", "mp4", tmp_path / "out")
+    [entry] = [stream for stream in done.receipt.streams if stream.type == "subtitle"]
+    assert (entry.codec, entry.action, entry.outcome) == ("ass", "encode", "changed")
+    assert "fonts and positions may not" in entry.reason

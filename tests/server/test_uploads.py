@@ -416,6 +416,7 @@ async def test_U24_a_header_field_has_a_limit(http: aiohttp.ClientSession) -> No
         ({"sha512": "abc"}, 400, "BadRequest"),
         ({"options": "[]"}, 400, "BadRequest"),
         ({"options": '{"colour": 1}'}, 400, "BadRequest"),
+        ({"options": '{"start": 2, "end": "00:00:01"}'}, 400, "BadRequest"),
     ],
 )
 async def test_a_file_is_refused_before_its_first_byte(
