@@ -89,6 +89,17 @@ def test_the_snapshot_is_plain_json_with_one_record_per_line(tmp_path):
     assert '"b":{"version":1,"colour":"blue"}' in text.splitlines()
 
 
+def test_a_journal_that_takes_long_to_fold_is_folded_when_it_is_large(tmp_path):
+    document, sizes = opened(tmp_path, folding=Folding(eager_s=0.0, least_bytes=2000)), []
+    for number in range(60):
+        document.commit([new(f"{number:02}", colour="x" * 50)])
+        sizes.append((tmp_path / "index.journal").stat().st_size)
+    folds = [at for at in range(1, 60) if sizes[at] < sizes[at - 1]]
+    assert len(folds) >= 2
+    assert all(1500 < sizes[at - 1] for at in folds)
+    assert folds[-1] - folds[-2] > folds[0], "the larger the snapshot, the later"
+
+
 def test_an_empty_document_is_valid_json_too(tmp_path):
     opened(tmp_path)
     assert json.loads((tmp_path / "index.json").read_text()) == {"schema": 1, "seq": 0, "waiting": {}, "done": {}}
