@@ -103,6 +103,7 @@ class ServerSettings(BaseModel):
 
     model_config = _FROZEN
     data_folder: UserPath = Field(default_factory=lambda: state_home() / "server", description="where items and the ledger live")
+    network_data_folder: bool = Field(default=False, description="take a data folder on a network file system, at your risk")
     listen_on_address: str = Field(default="127.0.0.1", description="address to listen on")
     listen_on_port: int = Field(default=8770, ge=0, le=65535, description="port to listen on; 0 takes any free one")
     list_of_supported_media_types: tuple[MediaType, ...] = Field(default=_ALL_MEDIA, description="media that this server takes")

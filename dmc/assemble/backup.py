@@ -142,6 +142,7 @@ def verify_backup(settings: ServerSettings, file: Path) -> "tuple[Manifest, Rest
     """Check every digest, restore into a scratch folder, and hold that ledger against its files. Nothing of it stays."""
     from dmc.broker.verify import verify
 
+    settings = settings.model_copy(update={"network_data_folder": True})  # Scratch may lie anywhere: nothing of it stays.
     with tempfile.TemporaryDirectory(prefix="dmc-verify-") as scratch, _built(settings, file, Path(scratch)) as (manifest, restored, built):
         made = settings.model_copy(update={"data_folder": built})
         with closing(open_ledger(made, recover=False)) as ledger:

@@ -16,6 +16,7 @@ from dmc.conversions import check_fits, find_conversion, guess_media_type, with_
 from dmc.errors import BadSettings, NotMedia
 from dmc.files import RealDisk, make_home
 from dmc.locks import ProcessLock
+from dmc.mounts import network_kind
 from dmc.server_settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def open_storage(settings: ServerSettings) -> "StorageDirs":
     from dmc.broker.storage_dirs import StorageDirs
 
     make_home(settings.data_folder)
-    storage = StorageDirs(settings.data_folder, RealDisk())
+    network = "" if settings.network_data_folder else network_kind(settings.data_folder)
+    storage = StorageDirs(settings.data_folder, RealDisk(), network=network)
     storage.prepare()
     return storage
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from dmc.cli import checks_machine as machine
 from dmc.cli import checks_servers as servers
 from dmc.cli.finding import Check
-from dmc.client.mounts import is_polled
 from dmc.client_settings import ClientSettings
 from dmc.config import load_client, load_server
 from dmc.errors import DmcError
 from dmc.files import temp_name
 from dmc.locks import ProcessLock
+from dmc.mounts import is_polled, network_kind
 from dmc.server_settings import ServerSettings
 
 
@@ -26,7 +26,7 @@ def examine(*, ask_servers: bool = True) -> list[Check]:
     """All checks for this machine and its settings. `ask_servers`: also how the servers of the client's settings are reached."""
     server, client = load_server().settings, load_client().settings
     homes = (("data folder", server.data_folder), ("state folder", client.state_folder))
-    checks = [check for name, folder in homes for check in check_folder(name, folder)]
+    checks = [*check_folder(*homes[0], refused=not server.network_data_folder), *check_folder(*homes[1])]
     checks += [check_space(server.data_folder, server.limits.disk_floor), servers.check_bind(server), *check_observed(client)]
     folders = sum(1 for observed in client.list_of_paths_to_observe for _ in os.walk(observed.path))
     checks += [machine.check_inotify(folders), check_ledger(server), machine.check_clock([folder for _, folder in homes])]
@@ -35,8 +35,8 @@ def examine(*, ask_servers: bool = True) -> list[Check]:
     return checks + list(servers.check_servers(client)) if ask_servers else checks
 
 
-def check_folder(name: str, folder: Path) -> Iterator[Check]:
-    """Whether a folder can be made, written and locked, and how its file system is."""
+def check_folder(name: str, folder: Path, *, refused: bool = False) -> Iterator[Check]:
+    """Whether a folder can be made, written and locked, and how its file system is. `refused`: dmc takes none on a network."""
     home = _nearest(folder)
     if any(path.exists() for path in (folder, *folder.parents) if path.is_relative_to(home) and path != home):
         yield Check(name, "bad", f"{folder} cannot be made: a file stands in its way.", "Name another folder in the settings.")
@@ -48,7 +48,7 @@ def check_folder(name: str, folder: Path) -> Iterator[Check]:
     yield Check(name, "ok", f"{folder} can be written.")
     yield from _check_owner(name, folder)
     yield _check_lock(f"{name} lock", home)
-    yield check_kind(f"{name} mount", home)
+    yield check_kind(f"{name} mount", home, refused=refused)
 
 
 def _check_owner(name: str, folder: Path) -> Iterator[Check]:
@@ -65,8 +65,11 @@ def _check_owner(name: str, folder: Path) -> Iterator[Check]:
         yield Check(name, "warn", f"{folder} is open to every user of this machine.", f"chmod o-rwx {quoted}", why)
 
 
-def check_kind(name: str, folder: Path) -> Check:
+def check_kind(name: str, folder: Path, *, refused: bool = False) -> Check:
     """Whether a folder of dmc's own lies on a disk of this machine."""
+    if refused and (kind := network_kind(folder)):
+        why = "The server does not start: locks and durable writes are not to be relied on there."
+        return Check(name, "bad", f"{folder} lies on a network file system ({kind}).", "Name a folder on a local disk.", why)
     if is_polled(folder):
         why = "Locks and durable writes are not to be relied on there: a lost connection could tear the ledger."
         return Check(name, "warn", f"{folder} lies on a network share or a FUSE file system.", "Name a folder on a local disk.", why)

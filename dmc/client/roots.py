@@ -11,11 +11,11 @@ from dmc.client.hints import Heard
 from dmc.client.ignore import IgnoreRules
 from dmc.client.left import Left
 from dmc.client.model import ObservedPath, Timing
-from dmc.client.mounts import is_polled
 from dmc.client.records import encode_path
 from dmc.client.scan import Found, Passed, RootState, Tally, root_state, walk
 from dmc.client.settle import Signature
 from dmc.log import Log
+from dmc.mounts import is_polled
 
 _LOG = Log("client")
 

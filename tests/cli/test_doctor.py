@@ -49,6 +49,10 @@ def test_a_share_is_no_place_for_the_ledger(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(checks, "is_polled", lambda _: True)
     (one,) = _wrong([checks.check_kind("data folder mount", tmp_path)])
     assert "network share" in one.message
+    monkeypatch.setattr(checks, "network_kind", lambda _: "nfs4")
+    assert checks.check_kind("state folder mount", tmp_path).state == "warn"
+    (one,) = _wrong([checks.check_kind("data folder mount", tmp_path, refused=True)])
+    assert one.state == "bad" and "(nfs4)" in one.message
 
 
 @pytest.mark.parametrize(("most", "folders", "state"), [("100", 100, "ok"), ("100", 101, "warn"), (None, 1, "warn")])

@@ -9,9 +9,9 @@ import pytest
 
 from dmc.client.ignore import IgnoreRules
 from dmc.client.model import ObservedPath
-from dmc.client.mounts import is_polled, kind_of
 from dmc.client.roots import Roots
 from dmc.client.scan import Found, Passed, RootState, Tally, root_state, walk
+from dmc.mounts import is_polled, mount_of
 
 
 def found(root: Path, *excluded: Path) -> list[str]:
@@ -117,12 +117,12 @@ MOUNTS = """\
     ],
 )
 def test_C7_the_file_system_of_a_path(path: str, kind: str) -> None:
-    assert kind_of(path, MOUNTS) == kind
+    assert mount_of(path, MOUNTS).kind == kind
 
 
 def test_C7_this_disk_is_listened_to(tmp_path: Path) -> None:
     assert not is_polled(tmp_path)
-    assert kind_of("/", "") == ""
+    assert mount_of("/", "").kind == ""
 
 
 def test_a_file_below_two_observed_folders_belongs_to_the_inner_one(tmp_path: Path) -> None:

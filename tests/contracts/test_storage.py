@@ -243,3 +243,9 @@ def test_two_file_systems_are_refused(tmp_path):
 
     with pytest.raises(Exception, match="different file systems"):
         StorageDirs(tmp_path, TwoFileSystems()).prepare()
+
+
+def test_a_network_is_refused_before_a_folder_is_made(tmp_path):
+    with pytest.raises(Exception, match=r"network file system \(nfs4\)"):
+        StorageDirs(tmp_path, RealDisk(), network="nfs4").prepare()
+    assert list(tmp_path.iterdir()) == []
