@@ -27,7 +27,7 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class StorageDirs:
-    """See the seam, storage.py. `data` is the data folder, absolute; `network` the kind of network file system it lies on, if that counts."""
+    """See the seam, storage.py. `data` is the data folder, absolute; `network`: the network file system it lies on, if that counts."""
 
     def __init__(self, data: Path, disk: Disk, *, network: str = "") -> None:
         self._data = data
@@ -38,8 +38,9 @@ class StorageDirs:
         """Make the folders; raises BadSettings on a network, and if they do not share a file system: moving an item must be one rename."""
         if self._network:
             raise BadSettings(
-                f"the data folder {self._data} lies on a network file system ({self._network}): locks and syncs are not to be relied on there.",
-                "Set data_folder to a local disk; watched folders and backups may lie on shares. Or, at your risk: network_data_folder = true.",
+                f"the data folder {self._data} lies on a network file system ({self._network}): "
+                "locks and syncs are not to be relied on there.",
+                "Set data_folder to a local disk; watched folders and backups may lie on one. At your risk: network_data_folder = true.",
             )
         for name in (*Place, QUARANTINE):
             self._make(self._data / name)
