@@ -40,7 +40,7 @@ class StorageDirs:
             raise BadSettings(
                 f"the data folder {self._data} lies on a network file system ({self._network}): "
                 "locks and syncs are not to be relied on there.",
-                "Set data_folder to a local disk; watched folders and backups may lie on one. At your risk: network_data_folder = true.",
+                "Use a local disk; watched folders and backups may lie on shares. At your risk: network_data_folder = true.",
             )
         for name in (*Place, QUARANTINE):
             self._make(self._data / name)

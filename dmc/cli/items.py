@@ -105,6 +105,8 @@ def status(
                     screen.document("record", {"record": record_view(record, live)})
                 else:
                     screen.data(_line(record, live))
+            if errand.is_stopped:
+                raise typer.Exit(130)
             return
         found = [errand.find(one) for one in ids] if ids else errand.records()
         live_views = errand.live(found)

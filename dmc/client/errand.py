@@ -51,6 +51,11 @@ class Errand:
         self.unreachable: list[str] = []
         """What servers that did not answer had to say, a sentence each."""
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody asked for waiting to end."""
+        return self._stop.is_set()
+
     # --- Looking ---------------------------------------------------------------------------------------------------
 
     def records(self) -> list[OutboxRecord]:

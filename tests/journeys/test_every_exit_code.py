@@ -33,6 +33,14 @@ def _torn(house: Household, place: Path) -> list[str]:
     return ["broker", "list", "--data-folder", str(place / "torn")]
 
 
+def _damaged(house: Household, place: Path) -> list[str]:
+    backup = place / "backup.tar.gz"
+    assert run(["broker", "add", _sound(place)]) == 0
+    assert run(["backup", str(backup)]) == 0
+    backup.write_bytes(backup.read_bytes()[:-20])
+    return ["backup", "--verify", str(backup)]
+
+
 PROVOKED: dict[int, Provoke] = {
     0: lambda house, place: ["types"],
     1: lambda house, place: ["doctor", "--strict"],
@@ -43,6 +51,7 @@ PROVOKED: dict[int, Provoke] = {
     7: lambda house, place: ["add", _sound(place), "--to", "opus", "--no-queue"],
     8: _full,
     9: lambda house, place: ["probe", _sound(place, "notes.txt", b"hello")],
+    10: _damaged,
     70: _torn,
     124: lambda house, place: ["add", _sound(place), "--to", "opus", "--wait", "--timeout", "0.5"],
 }
@@ -69,6 +78,20 @@ def test_an_unknown_token_ends_with_4(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setenv("DMC_HOME", str(house.home))
         (house.home / "token").write_text("dmc_wrong")
         assert run(["add", _sound(tmp_path), "--to", "opus"]) == 4
+
+
+def test_a_result_whose_bytes_were_changed_on_the_server_is_not_handed_out_and_ends_with_10(tmp_path: Path) -> None:
+    with household(tmp_path / "home") as house:
+        house.start_server()
+        house.dmc("add", _sound(tmp_path), "--to", "flac", "--wait")
+        (item,) = house.items()
+        (result,) = (house.data / "finished" / item["item_id"] / "out").glob("*.flac")
+        content = bytearray(result.read_bytes())
+        content[-1] ^= 1
+        result.write_bytes(content)
+        done = house.run("download", item["item_id"], "-o", str(tmp_path / "here.flac"))
+        assert done.returncode == 10 and "error: " in done.stderr and "Traceback" not in done.stderr
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".flac"], "nothing stands under the name that was asked for"
 
 
 def _waiting(away: Household, place: Path) -> "subprocess.Popen[str]":
@@ -108,7 +131,19 @@ def test_ctrl_c_twice_cancels_and_ends_with_130(away: Household, tmp_path: Path)
     assert "parked" in away.dmc("status")
 
 
-ELSEWHERE = {4: "test_an_unknown_token_ends_with_4", 10: "tests of verification and of damaged uploads", 130: "test_ctrl_c…"}
+def test_ctrl_c_ends_watching_with_130_and_nothing_more_is_said(away: Household, tmp_path: Path) -> None:
+    away.dmc("add", _sound(tmp_path), "--to", "opus")
+    command = [sys.executable, "-m", "dmc", "status", "--watch"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=away.environment, stdout=pipe, stderr=pipe, text=True, stdin=subprocess.DEVNULL) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert "talk.wav" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_S) == 130
+        assert (process.stdout.read(), process.stderr.read()) == ("", "")
+
+
+ELSEWHERE = {4: "test_an_unknown_token_ends_with_4", 130: "test_ctrl_c…"}
 
 
 def test_the_help_names_every_code_that_is_provoked_here() -> None:
