@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from dmc.client.catalog import Catalog, Known
 from dmc.client.examine import Drop, Unreadable
-from dmc.client.records import DOWNLOAD, OutboxRecord, OutboxStatus, decode_path, encode_path, stat_fields
+from dmc.client.records import DOWNLOAD, NOT_MISSING, OutboxRecord, OutboxStatus, decode_path, encode_path, stat_fields
 from dmc.client.roots import Root, Roots
 from dmc.client.settle import Signature
 from dmc.clock import Clock, rfc3339
@@ -79,7 +79,7 @@ class Admit:
         """The same content again: a changed time or mode, or a file that can be read again after it was parked."""
 
         def change(record: OutboxRecord) -> OutboxRecord:
-            fields = stat_fields(drop.signature) | {"mode": drop.mode}
+            fields: dict[str, object] = {**stat_fields(drop.signature), "mode": drop.mode, **NOT_MISSING}
             if record.status is OutboxStatus.PARKED and record.item_id is None:
                 return record.changed(**fields, status=OutboxStatus.WAITING, reason=None, errors=(), attempts=0)
             return record.changed(**fields)
@@ -138,10 +138,9 @@ class Admit:
         return None
 
     def _move(self, known: Known, path: str, root: Root, drop: Drop) -> None:
-        self._catalog.update(
-            known.id,
-            lambda record: record.changed(**stat_fields(drop.signature), mode=drop.mode, file_path=encode_path(path), root=root.key),
-        )
+        place = {"file_path": encode_path(path), "root": root.key}
+        fields: dict[str, object] = {**stat_fields(drop.signature), "mode": drop.mode, **place, **NOT_MISSING}
+        self._catalog.update(known.id, lambda record: record.changed(**fields))
         _LOG.info("moved", record=known.id, name=os.path.basename(path))
 
     def _create(self, path: str, root: Root, drop: Drop, conversion: str) -> None:

@@ -67,6 +67,7 @@ class Catalog:
         self._results: dict[str, str] = {}
         self._result_contents: dict[str, dict[bytes, int]] = {}
         self._sidecars: Index[bytes] = {}
+        self._missing: set[str] = set()
         self._words: dict[str, str] = {}
         self._new: list[OutboxRecord] | None = None
         for record_id in outbox.ids():
@@ -106,6 +107,10 @@ class Catalog:
     def places(self, status: OutboxStatus) -> list[tuple[str, str, str | None]]:
         """Id and encoded paths of file and result of each record of a status."""
         return [(known.id, known.file_path, known.result_path) for known in self._known.values() if known.status is status]
+
+    def missing(self) -> frozenset[str]:
+        """Ids of the records whose file and result were both missed at the last look."""
+        return frozenset(self._missing)
 
     def counts(self) -> dict[OutboxStatus, int]:
         return self._outbox.counts()
@@ -206,6 +211,10 @@ class Catalog:
             tuple(bytes.fromhex(sidecar.sha512_checksum) for sidecar in record.result.sidecars) if record.result else (),
         )
         self._known[known.id] = known
+        if record.missing_since is None:
+            self._missing.discard(known.id)
+        else:
+            self._missing.add(known.id)
         if record.destination == FOLDER:
             _add(self._paths, known.file_path, known.id)
             _add(self._contents, known.sha512, known.id)
@@ -220,6 +229,7 @@ class Catalog:
 
     def _unfile(self, record_id: str) -> None:
         known = self._known.pop(record_id, None)
+        self._missing.discard(record_id)
         if known is not None:
             self._drop_keys(known)
         self.queues.forget(record_id)

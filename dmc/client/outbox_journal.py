@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from dmc.client.outbox import Outbox
 from dmc.client.records import SECTIONS, OutboxRecord, OutboxStatus
-from dmc.errors import TornLedger
+from dmc.errors import Refused, TornLedger
 from dmc.files import Disk
 from dmc.journal import Document, Edit, encode_record
 
@@ -32,6 +32,8 @@ class JournalOutbox(Outbox):
         try:
             return OutboxRecord.model_validate_json(entry.raw)
         except ValidationError as problem:
+            if any(error["type"] == "extra_forbidden" for error in problem.errors()):
+                raise Refused(f"the outbox record {record_id} was written by a newer dmc.", "Update dmc.") from None
             raise TornLedger(f"the outbox record {record_id} does not fit: {problem.errors()[0]['msg']}.") from None
 
     def ids(self, status: OutboxStatus | None = None) -> list[str]:

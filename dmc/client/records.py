@@ -65,6 +65,9 @@ OF_SERVER: Mapping[Status, OutboxStatus] = {status: OutboxStatus(status.value) f
 FOLDER: Literal["folder"] = "folder"
 DOWNLOAD: Literal["download"] = "download"
 
+NOT_MISSING: Mapping[str, None] = {"missing_since": None, "missing_again": None}
+"""The fields of a record whose file or result was seen."""
+
 
 class OutboxRecord(BaseModel):
     """A record of the outbox. Times are RFC 3339 UTC, sizes bytes, digests lower-case hex.
@@ -74,6 +77,8 @@ class OutboxRecord(BaseModel):
     this client calls the server, `server_id` the instance that took the item. `result_path` is written before the result is put
     there, so that after a crash the file at that place is known as ours. `adopted`: the item was found at the server by its content,
     so the result may already lie at its place. `attempts` counts tries that ended in a fault of dmc. `outcome` is how it ended.
+    `missing_since`: the first look that missed both the file and the result of an acknowledged record, and `missing_again` the first
+    such look a month later (retire.py). A field with a default is written only where it differs, so older records are read as they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,6 +112,8 @@ class OutboxRecord(BaseModel):
     reason: str | None = None
     errors: tuple[ErrorNote, ...] = ()
     attempts: int = Field(default=0, ge=0)
+    missing_since: str | None = None
+    missing_again: str | None = None
 
     @property
     def path(self) -> Path:
@@ -139,6 +146,8 @@ class OutboxRecord(BaseModel):
     def changed(self, **fields: Any) -> Self:
         """The next version of this record with `fields` replaced."""
         values = {name: getattr(self, name) for name in type(self).model_fields} | fields | {"version": self.version + 1}
+        if values["status"] != OutboxStatus.ACKNOWLEDGED:
+            values |= NOT_MISSING
         return type(self).model_validate(values)
 
     def sent_again(self, reason: str | None = None, *, attempts: int = 0, server_name: str | None = None) -> Self:

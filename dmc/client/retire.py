@@ -1,30 +1,43 @@
-"""Forgets, once a day, acknowledged records of which nothing is left: neither the file nor its result has been where it was for a month.
+"""Forgets acknowledged records of which nothing is left: neither the file nor its result has been where it was for a month.
 
-While either lies there the record stays, since it is what keeps the file from being converted again. Nothing is inferred from a
+Looks once a day. While either lies there the record stays, since it is what keeps the file from being converted again. The month
+begins with the first look that misses both and is written down then; a look that sees either ends it. Nothing is inferred from a
 folder that is offline. Belongs to the sync thread; only the looking runs in a worker.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from dmc.client.catalog import Catalog
 from dmc.client.crew import Crew
-from dmc.client.records import OutboxRecord, OutboxStatus, decode_path
+from dmc.client.records import NOT_MISSING, OutboxRecord, OutboxStatus, decode_path
 from dmc.client.roots import Roots
-from dmc.clock import Clock
+from dmc.clock import Clock, rfc3339
 from dmc.log import Log
 
 _LOG = Log("client")
 
 EVERY_S = 24 * 3600.0
 KEPT_S = 30 * 24 * 3600.0
+APART_S = 12 * 3600.0
+"""Between the look that finds the month over and the one that ends the record: looks of different days, a start in between or not."""
 MOST = 500
-"""Records per day: each is a durable step of its own."""
+"""Records that end per day, each in a durable step of its own, and records of one durable line."""
 
 Places = tuple[str, str, str | None]
 """A record's id, and the encoded paths of its file and its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Ids: `missed`, neither file nor result was there; `seen`, one of them was, though the record says that both are missing."""
+
+    missed: Sequence[str]
+    seen: Sequence[str]
 
 
 class Retire:
@@ -44,38 +57,102 @@ class Retire:
         self._next_at = now + EVERY_S
         places = self._catalog.places(OutboxStatus.ACKNOWLEDGED)
         if places:
-            self._crew.submit("sweep", partial(_gone, places), self._forget, _not_looked)
+            self._crew.submit("sweep", partial(_look, places, self._catalog.missing()), self._looked, _not_looked)
 
-    def _forget(self, record_ids: Sequence[str]) -> None:
-        count = 0
+    def _looked(self, looked: Looked) -> None:
+        for start in range(0, len(looked.seen), MOST):
+            self._catalog.update_all(looked.seen[start : start + MOST], seen)
+        now = self._clock.now()
+        over, to_note = self._sorted(looked.missed, now)
+        for record in over[:MOST]:
+            self._catalog.remove(record)
+        for start in range(0, len(to_note), MOST):
+            self._catalog.update_all(to_note[start : start + MOST], partial(missed, now=now))
+        if over:
+            _LOG.info("retired", records=len(over[:MOST]))
+
+    def _sorted(self, record_ids: Sequence[str], now: datetime) -> tuple[list[OutboxRecord], list[str]]:
+        """Of those that were missed: the records that end, and the ids of those with something to write down."""
+        over, to_note = [], []
+        there: dict[str, bool] = {}
         for record_id in record_ids:
             record = self._catalog.get(record_id)
-            if record is not None and self._is_over(record):
-                self._catalog.remove(record)
-                count += 1
-            if count == MOST:
-                break
-        if count:
-            _LOG.info("retired", records=count)
+            if record is None or (record.root is not None and not self._is_there(record.root, there)):
+                continue
+            if is_over(record, now):
+                over.append(record)
+            elif missed(record, now) is not None:
+                to_note.append(record_id)
+        return over, to_note
 
-    def _is_over(self, record: OutboxRecord) -> bool:
-        root = self._roots.by_key(record.root)
-        if record.status is not OutboxStatus.ACKNOWLEDGED or (record.root is not None and (root is None or not root.is_there())):
-            return False
-        last = datetime.fromisoformat(record.last_checked_at or record.created_at)
-        return (self._clock.now() - last).total_seconds() > KEPT_S
+    def _is_there(self, key: str, known: dict[str, bool]) -> bool:
+        """Whether the root is; looked at once per day, not once per record."""
+        if key not in known:
+            root = self._roots.by_key(key)
+            known[key] = root is not None and root.is_there()
+        return known[key]
 
 
-def _gone(places: Sequence[Places]) -> list[str]:
-    """Those of which neither file nor result is there, though the folder of the result is. Runs in a worker thread."""
-    return [record_id for record_id, file, result in places if not os.path.lexists(decode_path(file)) and _is_taken_away(result)]
+def missed(record: OutboxRecord, now: datetime) -> OutboxRecord | None:
+    """The record after a look that missed its file and its result; None if there is nothing new to write down.
+
+    The first such look is written down, and the first one a month later; a clock that was set back begins anew.
+    """
+    if record.status is not OutboxStatus.ACKNOWLEDGED:
+        return None
+    since, again = _seconds(record.missing_since, now), _seconds(record.missing_again, now)
+    if since is None or since < 0:
+        return record.changed(missing_since=rfc3339(now), missing_again=None)
+    if since <= KEPT_S:
+        return record.changed(missing_again=None) if again is not None else None
+    return record.changed(missing_again=rfc3339(now)) if again is None or again < 0 else None
+
+
+def is_over(record: OutboxRecord, now: datetime) -> bool:
+    """Whether the record ends with a look that missed both: the month was over at an earlier one already.
+
+    A clock that jumps ahead by a year ends a month, but no day between two looks of a running client.
+    """
+    since, again = _seconds(record.missing_since, now), _seconds(record.missing_again, now)
+    return record.status is OutboxStatus.ACKNOWLEDGED and (since or 0) > KEPT_S and (again or 0) >= APART_S
+
+
+def seen(record: OutboxRecord) -> OutboxRecord | None:
+    """The record after a look that saw its file or its result."""
+    return record.changed(**NOT_MISSING) if record.missing_since is not None else None
+
+
+def _seconds(since: str | None, now: datetime) -> float | None:
+    return None if since is None else (now - datetime.fromisoformat(since)).total_seconds()
+
+
+def _look(places: Sequence[Places], missing: Collection[str]) -> Looked:
+    """`missing`: the records that were missed before. Runs in a worker thread."""
+    gone, back = [], []
+    for record_id, file, result in places:
+        if _is_gone(decode_path(file)) and _is_taken_away(result):
+            gone.append(record_id)
+        elif record_id in missing and any(os.path.lexists(decode_path(place)) for place in (file, result) if place is not None):
+            back.append(record_id)
+    return Looked(gone, back)
 
 
 def _is_taken_away(result: str | None) -> bool:
+    """Whether the result lies there no more, though its folder is there."""
     if result is None:
         return True
     place = decode_path(result)
-    return os.path.isdir(place.parent) and not os.path.lexists(place)
+    return os.path.isdir(place.parent) and _is_gone(place)
+
+
+def _is_gone(place: Path) -> bool:
+    try:
+        os.lstat(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # A share that stutters, a folder that is locked: nobody can tell.
+    return False
 
 
 def _not_looked(problem: Exception) -> None:

@@ -11,10 +11,11 @@ from dmc.broker.ledger_json import LedgerJson
 from dmc.broker.ledger_sqlite import LedgerSqlite
 from dmc.broker.ledger_sqlite_tables import SCHEMA
 from dmc.client.outbox_journal import JournalOutbox
-from dmc.client.records import OutboxStatus
+from dmc.client.records import SECTIONS, OutboxStatus
 from dmc.errors import Refused
 from dmc.files import RealDisk
 from dmc.items import Status
+from dmc.journal import Document, Edit, encode_record
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -69,4 +70,33 @@ def test_an_outbox_of_schema_1_opens(tmp_path: Path) -> None:
     assert (counts[OutboxStatus.WAITING], counts[OutboxStatus.TO_DO], sum(counts.values())) == (1, 1, 2)
     [record_id] = outbox.ids(OutboxStatus.WAITING)
     assert outbox.get(record_id).label == "féte 2.mov"
+    outbox.close()
+
+
+def test_an_older_dmc_reads_an_outbox_in_which_a_newer_field_is_not_set_any_more(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / "outbox-1", tmp_path / "state")
+    outbox = JournalOutbox.open(tmp_path / "state/outbox.json", RealDisk())
+    [record_id] = outbox.ids(OutboxStatus.TO_DO)
+    old = outbox.get(record_id)
+    assert (old.missing_since, old.missing_again) == (None, None)
+    outbox.put([old.changed(status=OutboxStatus.ACKNOWLEDGED, missing_since="2026-02-01T00:00:00.000000Z")])
+    assert outbox.get(record_id).missing_since == "2026-02-01T00:00:00.000000Z"
+    outbox.put([outbox.get(record_id).changed(missing_since=None)])
+    outbox.close()
+    assert '"schema":1' in (written := (tmp_path / "state/outbox.json").read_text())
+    assert "missing" not in written
+
+
+def test_an_outbox_record_with_a_field_of_a_newer_version_is_refused_in_words(tmp_path: Path) -> None:
+    document = Document.open(tmp_path / "outbox.json", sections=SECTIONS, disk=RealDisk())
+    shutil.copytree(FIXTURES / "outbox-1", tmp_path / "old")
+    old = JournalOutbox.open(tmp_path / "old/outbox.json", RealDisk())
+    record = old.get(old.ids(OutboxStatus.WAITING)[0])
+    old.close()
+    fields = record.model_dump(mode="json", exclude_defaults=True) | {"version": 1, "of_tomorrow": True}
+    document.commit([Edit(record.id, 0, OutboxStatus.WAITING, encode_record(fields))])
+    document.close()
+    outbox = JournalOutbox.open(tmp_path / "outbox.json", RealDisk())
+    with pytest.raises(Refused, match="newer dmc"):
+        outbox.get(record.id)
     outbox.close()
