@@ -12,13 +12,12 @@ from av.video.stream import VideoStream
 from dmc.convert.limits import Limits
 from dmc.convert.pixels import VideoWork
 from dmc.convert.sound import SoundWork
+from dmc.convert.threads import encoder_threads
 
 _FINEST = 1_000_000
 _USUAL = Fraction(1, 90_000)
 _USUAL_RATE = Fraction(25)
 _MP4_HEVC = "hvc1"
-_MOST_LEVELS = 6
-"""SVT-AV1 knows six levels of parallelism."""
 
 _QUALITY_STEPS = 118
 """FFmpeg's FF_QP2LAMBDA: a VBR quality is handed over in these steps."""
@@ -44,9 +43,10 @@ def add_video(out: OutputContainer, work: VideoWork, base: Fraction | None, limi
         context.sample_aspect_ratio = Fraction(*work.sample_aspect)
     context.color_primaries, context.color_trc, context.colorspace = work.primaries, work.transfer, work.colour_matrix
     context.color_range = ColorRange(work.colour_range)
-    context.thread_count = limits.encoder_threads
+    threads = encoder_threads(work.encoder, limits.encoder_threads)
+    context.thread_count = threads.count
     context.thread_type = "AUTO"  # PyAV's default cuts every picture into slices: slower and larger with x264.
-    context.options = _options(work, limits)
+    context.options = _options(work, threads.words)
     if work.encoder == "libx265" and out.format.name == "mp4":
         context.codec_tag = _MP4_HEVC
     if work.matrix is not None:
@@ -54,17 +54,14 @@ def add_video(out: OutputContainer, work: VideoWork, base: Fraction | None, limi
     return stream
 
 
-def _options(work: VideoWork, limits: Limits) -> dict[str, str]:
+def _options(work: VideoWork, threads: tuple[str, ...]) -> dict[str, str]:
     if work.encoder == "libvpx-vp9":
         return {"crf": f"{work.crf:g}", "b": "0", "deadline": "good", "cpu-used": work.preset, "row-mt": "1", "tile-columns": "2"}
     options = {"preset": work.preset, "crf": f"{work.crf:g}"}
     params = [f"{name}={value}" for name, value in work.params]
     if work.encoder == "libx265":
         params.append("log-level=error")
-        if limits.encoder_threads:
-            params.append(f"pools={limits.encoder_threads}")
-    if work.encoder == "libsvtav1" and limits.encoder_threads:
-        params.append(f"lp={min(limits.encoder_threads, _MOST_LEVELS)}")
+    params += threads
     if params and work.params_option is not None:
         options[work.params_option] = ":".join(params)
     return options

@@ -4,8 +4,6 @@ Plain values that go to the worker as JSON. Which part enforces which limit: pro
 file, sandbox.py what the kernel can count, pool.py the silence after which a worker is taken for dead.
 """
 
-import os
-import sys
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
@@ -21,7 +19,7 @@ class Limits:
 
     `max_pixels` counts one picture or frame, `max_frame_pixels` all frames of an animated picture together.
     `memory_bytes` is address space, not resident memory. 0 for `cpu_s` means no limit, 0 for `encoder_threads` that the codec
-    chooses by the number of cores; pool.py says a number when several jobs share them.
+    chooses by the number of cores; pool.py says a number when several jobs share them (threads.py).
     """
 
     max_pixels: int = 256 * MEGA
@@ -47,14 +45,3 @@ class Limits:
         if unknown:
             raise BadSettings(f"unknown limits: {', '.join(sorted(unknown))}.", f"Known are: {', '.join(f.name for f in fields(cls))}.")
         return cls(**values)
-
-
-def share_of_cores(jobs: int) -> int:
-    """Threads for the codecs of a job that begins as one of `jobs`; 0 (the codec chooses) when it is alone.
-
-    Rounded up: a core without work costs more than a thread that waits for one.
-    """
-    if jobs <= 1:
-        return 0
-    cores = len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else os.cpu_count() or 1
-    return -(-cores // jobs)

@@ -17,8 +17,9 @@ from dmc.convert import sandbox
 from dmc.convert.conversation import Conversation, death_of, doubt, report_of
 from dmc.convert.handover import take_back
 from dmc.convert.launch import ENGINE, Born, Died, FreshProcess, Launcher, Method, launcher
-from dmc.convert.limits import Limits, share_of_cores
+from dmc.convert.limits import Limits
 from dmc.convert.runs import Run, WorkerInfo
+from dmc.convert.threads import cores_here, share_of_cores
 from dmc.convert.wire import LINE_LIMIT, Order, Rubbish, SandboxMode, Walls, encode
 from dmc.errors import BadSettings, Busy, UsageFault
 from dmc.jobs import Job, Progress, Report
@@ -72,8 +73,7 @@ class WorkerPool:
         self._bell, self._bell_rope = socket.socketpair()
         self._bell.setblocking(False)
         self._bell_rope.setblocking(False)
-        self._open = True
-        self._frozen = False
+        self._open, self._frozen = True, False
         self._log = Log("convert")
 
     def start(self) -> None:
@@ -112,7 +112,7 @@ class WorkerPool:
                 run.died = Died(self._last_number, None)
 
     def _give_order(self, run: Run) -> bool:
-        threads = self._limits.encoder_threads or share_of_cores(len(self._runs))
+        threads = self._limits.encoder_threads or share_of_cores(cores_here(), len(self._runs))
         order = Order(
             job=run.talk.job,
             limits={**self._limits.to_plain(), "encoder_threads": threads},

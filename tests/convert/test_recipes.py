@@ -1,13 +1,11 @@
 """Recipes and the conversion types that everybody knows agree with each other."""
 
 import io
-import os
 
 import av
 import pytest
 
 from dmc.conversions import CONVERSION_TYPES, OPTIONS, MediaType, check_options, extension_of, find_conversion
-from dmc.convert.limits import share_of_cores
 from dmc.convert.recipes import CONTAINERS, FALLBACK_SOUND, RECIPES
 from dmc.convert.sound import LAYOUTS
 from dmc.convert.verify import ENCODED_AS
@@ -92,11 +90,3 @@ def test_options_out_of_bounds_are_refused_with_what_is_allowed(kind: str, optio
 def test_the_option_container_changes_the_file_ending() -> None:
     assert extension_of(find_conversion("h264"), {}) == ".mkv"
     assert extension_of(find_conversion("h264"), {"container": "mp4"}) == ".mp4"
-
-
-@pytest.mark.parametrize("jobs", [2, 3, 1000])
-def test_jobs_side_by_side_share_the_cores_and_a_lone_one_has_them_all(jobs: int) -> None:
-    cores = len(os.sched_getaffinity(0))
-    assert share_of_cores(1) == 0
-    assert share_of_cores(jobs) >= 1
-    assert cores <= share_of_cores(jobs) * jobs < cores + jobs

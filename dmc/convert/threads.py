@@ -1,0 +1,41 @@
+"""How many threads the codecs of one conversion get: pure over cores, conversions side by side and the codec.
+
+Only `cores_here` asks the machine; pool.py does when a job begins, and hands the share on in the job's limits.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+
+_MOST_LEVELS = 6
+"""SVT-AV1 knows six levels of parallelism."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """What an encoder is told: FFmpeg's `thread_count` (0: it chooses by the cores), and `words` of its own parameters."""
+
+    count: int
+    words: tuple[str, ...] = ()
+
+
+def share_of_cores(cores: int, jobs: int) -> int:
+    """Threads for each codec of a job that begins as one of `jobs` on `cores`; 0 (the codec chooses) when it is alone.
+
+    Rounded up: a core without work costs more than a thread that waits for one. Decoders take the share as it is.
+    """
+    return 0 if jobs <= 1 else -(-cores // jobs)
+
+
+def encoder_threads(encoder: str, share: int) -> Threads:
+    """What `encoder` is told of its `share`. x265 and SVT-AV1 make pools of their own, whatever `thread_count` says."""
+    if share and encoder == "libx265":
+        return Threads(share, (f"pools={share}",))
+    if share and encoder == "libsvtav1":
+        return Threads(share, (f"lp={min(share, _MOST_LEVELS)}",))
+    return Threads(share)
+
+
+def cores_here() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else os.cpu_count() or 1
