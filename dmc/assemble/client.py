@@ -116,6 +116,7 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
             output=path.output_folder,
             patterns=path.ignore,
             originals=path.originals,
+            trash_days=path.trash_days,
             leave_existing=path.existing == "leave",
             ownership=ownership(path.results_owner, path.results_group, path.results_umask),
         )

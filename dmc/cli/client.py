@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from dmc.cli import pairing
+from dmc.cli import client_trash, pairing
 from dmc.cli.render import DryRun, Json, Screen, screen_of
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The client: watches folders, brings results home.")
 folder = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Watched folders.")
 app.add_typer(folder, name="folder")
 pairing.register(app)
+client_trash.register(app)
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Client settings file.", dir_okay=False)]
 Where = Annotated[Path, typer.Argument(help="The folder.", file_okay=False)]

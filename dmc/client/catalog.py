@@ -68,6 +68,7 @@ class Catalog:
         self._result_contents: dict[str, dict[bytes, int]] = {}
         self._sidecars: Index[bytes] = {}
         self._missing: set[str] = set()
+        self._in_trash: set[str] = set()
         self._words: dict[str, str] = {}
         self._new: list[OutboxRecord] | None = None
         for record_id in outbox.ids():
@@ -111,6 +112,10 @@ class Catalog:
     def missing(self) -> frozenset[str]:
         """Ids of the records whose file and result were both missed at the last look."""
         return frozenset(self._missing)
+
+    def in_trash(self) -> list[str]:
+        """The records whose originals lie in a trash, oldest first."""
+        return sorted(self._in_trash)
 
     def counts(self) -> dict[OutboxStatus, int]:
         return self._outbox.counts()
@@ -225,6 +230,8 @@ class Catalog:
             results[known.result_sha512] = results.get(known.result_sha512, 0) + 1
         for digest in set(known.sidecars):
             _add(self._sidecars, digest, known.id)
+        if record.trash is not None:
+            self._in_trash.add(known.id)
         self.queues.file(record)
 
     def _unfile(self, record_id: str) -> None:
@@ -246,6 +253,7 @@ class Catalog:
                 del results[known.result_sha512]
         for digest in set(known.sidecars):
             _take_out(self._sidecars, digest, known.id)
+        self._in_trash.discard(known.id)
 
 
 def _ids_at(index: Index[Key], key: Key) -> tuple[str, ...]:

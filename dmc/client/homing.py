@@ -17,7 +17,7 @@ from dmc.client.model import ObservedPath
 from dmc.client.originals import put_away
 from dmc.client.ownership import Ownership
 from dmc.client.queues import Bucket, Stage
-from dmc.client.records import OutboxRecord, OutboxStatus, decode_path, encode_path, parked
+from dmc.client.records import OutboxRecord, OutboxStatus, Trashed, decode_path, encode_path, parked
 from dmc.client.roots import Roots
 from dmc.client.transport import Interrupted, LocalFault, Transport
 from dmc.client.verdict import MOST_ATTEMPTS, Verdict
@@ -152,14 +152,18 @@ class Homing:
         digest = record.result.sha512_checksum if record.result else record.sha512
         self._crew.submit(
             self._link.lane("tell"),
-            partial(_acknowledge_job, self._link.transport, record, item_id, digest, self._root(record), self._disk),
-            lambda _: self._acknowledged(record.id),
+            partial(_acknowledge_job, self._link.transport, record, item_id, digest, self._root(record), self._disk, self._clock),
+            partial(self._acknowledged, record.id),
             partial(self._not_done, record.id, "acknowledge"),
         )
 
-    def _acknowledged(self, record_id: str) -> None:
+    def _acknowledged(self, record_id: str, trashed: Trashed | None) -> None:
+        def change(kept: OutboxRecord) -> OutboxRecord | None:
+            status = OutboxStatus.ACKNOWLEDGED if kept.status.is_at_server else kept.status
+            return kept.changed(status=status, trash=trashed or kept.trash) if kept.status.is_at_server or trashed else None
+
         self._link.worked()
-        self._catalog.update(record_id, lambda kept: kept.changed(status=OutboxStatus.ACKNOWLEDGED) if kept.status.is_at_server else None)
+        self._catalog.update(record_id, change)
         self._queues.give_back(record_id)
 
     # --- What goes wrong -------------------------------------------------------------------------------------------
@@ -199,10 +203,12 @@ class Homing:
             self._catalog.update(record.id, lambda kept: kept.changed(reason=problem.message))
 
 
-def _acknowledge_job(transport: Transport, record: OutboxRecord, item_id: str, digest: str, root: ObservedPath, disk: Disk) -> None:
+def _acknowledge_job(
+    transport: Transport, record: OutboxRecord, item_id: str, digest: str, root: ObservedPath, disk: Disk, clock: Clock
+) -> Trashed | None:
     """Tell the server, and only then put the original away. Runs in a worker thread."""
     transport.acknowledge(item_id, digest)
-    put_away(record, root, disk)
+    return put_away(record, root, disk, clock.now())
 
 
 def _fetch_job(

@@ -22,7 +22,8 @@ OUTPUT_FOLDER = "converted"
 class ObservedPath:
     """A folder that the client watches. `output` None: `converted` inside it. `patterns` stand before the default ignore rules.
 
-    `leave_existing`: what lay there before is left alone (left.py). `originals`: what becomes of them once their results are home.
+    `leave_existing`: what lay there before is left alone (left.py). `originals`: what becomes of them once their results are home;
+    `trash_days`: how long they lie in the trash then, 0 for ever.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class ObservedPath:
     output: Path | None = None
     patterns: tuple[str, ...] = ()
     originals: Literal["keep", "trash"] = "keep"
+    trash_days: int = 30
     leave_existing: bool = False
     ownership: Ownership = NOBODY_IN_PARTICULAR
 

@@ -8,6 +8,7 @@
 
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Mapping
 from enum import StrEnum
@@ -69,6 +70,30 @@ NOT_MISSING: Mapping[str, None] = {"missing_since": None, "missing_again": None}
 """The fields of a record whose file or result was seen."""
 
 
+class Trashed(BaseModel):
+    """An original that was moved: where it lies now (`path`) and lay before (`origin`), both in the observed folder `root`, since when.
+
+    Paths are encoded. Size, mtime and inode tell whether what lies there is still that file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    path: str
+    origin: str
+    root: str
+    at: str
+    size: int = Field(ge=0)
+    mtime_ns: int
+    inode: int
+
+    def has_content_of(self, found: os.stat_result) -> bool:
+        """Whether `found` may be that file, moved to another disk or not."""
+        return stat.S_ISREG(found.st_mode) and (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
+
+    def is_file(self, found: os.stat_result) -> bool:
+        """Whether `found` is that very file, untouched since."""
+        return self.has_content_of(found) and found.st_ino == self.inode
+
+
 class OutboxRecord(BaseModel):
     """A record of the outbox. Times are RFC 3339 UTC, sizes bytes, digests lower-case hex.
 
@@ -79,6 +104,7 @@ class OutboxRecord(BaseModel):
     so the result may already lie at its place. `attempts` counts tries that ended in a fault of dmc. `outcome` is how it ended.
     `missing_since`: the first look that missed both the file and the result of an acknowledged record, and `missing_again` the first
     such look a month later (retire.py). A field with a default is written only where it differs, so older records are read as they are.
+    `trash`: where its original lies if dmc moved it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -114,6 +140,7 @@ class OutboxRecord(BaseModel):
     attempts: int = Field(default=0, ge=0)
     missing_since: str | None = None
     missing_again: str | None = None
+    trash: Trashed | None = None
 
     @property
     def path(self) -> Path:

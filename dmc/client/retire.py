@@ -1,7 +1,7 @@
 """Forgets acknowledged records of which nothing is left: neither the file nor its result has been where it was for a month.
 
-Looks once a day. While either lies there the record stays, since it is what keeps the file from being converted again. The month
-begins with the first look that misses both and is written down then; a look that sees either ends it. Nothing is inferred from a
+Looks once a day. While either lies there the record stays, since it is what keeps the file from being converted again, and so it does
+while the original lies in the trash. The month begins with the first look that misses both and is written down then; a look that sees either ends it. Nothing is inferred from a
 folder that is offline. Belongs to the sync thread; only the looking runs in a worker.
 """
 
@@ -77,7 +77,7 @@ class Retire:
         there: dict[str, bool] = {}
         for record_id in record_ids:
             record = self._catalog.get(record_id)
-            if record is None or (record.root is not None and not self._is_there(record.root, there)):
+            if record is None or record.trash is not None or (record.root is not None and not self._is_there(record.root, there)):
                 continue
             if is_over(record, now):
                 over.append(record)

@@ -37,6 +37,7 @@ from dmc.client.roots import Root, Roots
 from dmc.client.sending import Sending
 from dmc.client.sweep import sweep
 from dmc.client.transport import Transport
+from dmc.client.trash import TrashSweep
 from dmc.clock import Clock, backoff
 from dmc.errors import DiskFault
 from dmc.files import Disk
@@ -120,6 +121,7 @@ class Sync:
         self._queues = Queues()
         self.catalog = Catalog(self._outbox, self._queues)
         self._retire = Retire(self.catalog, self._roots, self._crew, self._clock)
+        self._trash = TrashSweep(self.catalog, self._roots, self._crew, self._clock)
         self.lanes = [self._lane(address, transport) for address, transport in self._servers]
         for name, count in self._queues.servers().items():
             if name not in {address.name for address, _ in self._servers}:
@@ -177,6 +179,7 @@ class Sync:
         if len(self.catalog) > known:
             self._hurry()
         self._retire.step(now)
+        self._trash.step(now)
         if self._watcher is not None:
             self._watcher.tend()
         offset = self._offset()

@@ -114,6 +114,7 @@ CASES: dict[str, Callable[[Scene], list[str]]] = {
     "config path": lambda s: [],
     "backup": lambda s: [str(s.place / "backup.tar.gz")],
     "broker trash list": lambda s: [],
+    "client trash list": lambda s: [],
 }
 ELSEWHERE = {
     "broker rebuild": "wants the server off: tests/journeys/test_an_operator_repairs_the_ledger.py",
@@ -122,6 +123,7 @@ ELSEWHERE = {
     "demo": "converts a clip for half a minute: tests of install/try look at it",
     "broker trash restore": "wants something in the trash: tests/cli/test_trash.py",
     "broker trash empty": "the same",
+    "client trash restore": "wants an original in the trash: tests/cli/test_client_trash.py",
     "restore": "wants the server off: tests of backup and restore look at it",
 }
 """Commands whose document is looked at elsewhere, and why."""
@@ -187,7 +189,7 @@ def test_a_stream_is_one_object_per_line_and_ends_with_how_things_stand(
 READS = {
     *("types", "probe", "plan", "status", "receipt", "doctor", "completion", "config show", "config check", "config path"),
     *("server ping", "server token list", "server folder list", "broker list", "broker verify", "client folder list"),
-    *("client folder test", "broker trash list"),
+    *("client folder test", "broker trash list", "client trash list"),
 }
 STAYS = {"up", "demo", "server run", "broker run", "client run", "client sync"}
 """What runs dmc itself: what it will do is what `dmc plan` and `dmc client folder test` tell."""
