@@ -123,10 +123,12 @@ def test_nothing_is_deleted_or_concluded_while_the_folder_is_away(world: World, 
     if instead != "nothing":
         world.folder.mkdir()
     if instead == "another disk":
-        shutil.copytree(away, world.folder, dirs_exist_ok=True)
+        shutil.copytree(away, world.folder, dirs_exist_ok=True, copy_function=os.link)  # The very same files, as a clone has them.
+        (world.folder / ".dmc-root").unlink()
         (world.folder / ".dmc-root").write_text("0" * 32 + "\n")
     later(world, 31)
     assert (away / ".originals" / "deep" / "clip.mp4").exists() and trashed(world)
+    assert trash(world) == ({"deep/clip.mp4": b"first"} if instead == "another disk" else {})
     if instead != "nothing":
         shutil.rmtree(world.folder)
     away.rename(world.folder)
@@ -213,9 +215,11 @@ def test_nor_is_it_when_its_record_follows_a_copy_elsewhere(world: World) -> Non
     world.live_longer()
     assert [record.path.name for record in world.records()] == ["copy.mp4"]
     put_back(world)
-    world.live_longer()
     assert sorted(record.path.name for record in world.records()) == ["clip.mp4", "copy.mp4"]
-    assert set(world.statuses()) == {"acknowledged"} and len(world.server.items) == 1
+    assert world.statuses() == ["acknowledged", "acknowledged"]
+    world.live_longer()
+    assert len(world.stored) == 2 and list(world.results()) == ["deep/clip.mkv"]
+    assert world.statuses() == ["acknowledged", "acknowledged"] and len(world.server.items) == 1
 
 
 def test_a_new_content_of_what_was_put_back_is_a_new_drop(world: World) -> None:
