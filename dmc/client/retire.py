@@ -1,8 +1,8 @@
 """Forgets acknowledged records of which nothing is left: neither the file nor its result has been where it was for a month.
 
 Looks once a day. While either lies there the record stays, since it is what keeps the file from being converted again, and so it does
-while the original lies in the trash. The month begins with the first look that misses both and is written down then; a look that sees either ends it. Nothing is inferred from a
-folder that is offline. Belongs to the sync thread; only the looking runs in a worker.
+while the original lies in the trash. The month begins with the first look that misses both and is written down then; a look that sees
+either ends it. Nothing is inferred from a folder that is offline. Belongs to the sync thread; only the looking runs in a worker.
 """
 
 import os
