@@ -180,5 +180,5 @@ def test_a_sidecar_that_is_not_what_was_announced_never_comes_home(tmp_path: Pat
 @pytest.mark.parametrize("ending", ["\0", "a\nb", "\x1b[2J", "\udcff"])
 def test_an_ending_that_a_server_made_up_is_harmless(tmp_path: Path, ending: str) -> None:
     record = a_record(tmp_path / "clip.mp4", result=ResultFacts(file_name=f"x.{ending}", file_size=1, sha512_checksum=""))
-    name = next(deliver.names(record.path, deliver.ending_of(record), WHEN, "laptop", newer=False))
+    name = next(naming.names(record.path, deliver.ending_of(record), WHEN, "laptop", newer=False))
     assert re.fullmatch(r"clip\.[A-Za-z0-9_]+", name)
