@@ -104,7 +104,7 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
     """The client with its watcher, ready to run."""
     from dmc.client.crew import ThreadCrew
     from dmc.client.model import ObservedPath, Timing
-    from dmc.client.ownership import ownership
+    from dmc.client.ownership import base_of, ownership
     from dmc.client.sync import Sync
     from dmc.client.watch import Watcher
 
@@ -118,7 +118,7 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
             originals=path.originals,
             trash_days=path.trash_days,
             leave_existing=path.existing == "leave",
-            ownership=ownership(path.results_owner, path.results_group, path.results_umask),
+            ownership=ownership(path.results_owner, path.results_group, path.results_umask, base_of(path.path, path.output_folder)),
         )
         for path in settings.list_of_paths_to_observe
     ]

@@ -51,7 +51,11 @@ def choose(folder: Path, candidates: Iterator[str], taken: Callable[[Path], bool
 
 
 def make_folders(folder: Path, disk: Disk, owned: Ownership = NOBODY_IN_PARTICULAR) -> None:
-    """Create `folder` and what is missing above it, each durable in its parent."""
+    """Create `folder` and what is missing above it, each durable in its parent. Raises LocalFault where a link may not be followed."""
+    if owned.below is not None and owned.guards(folder):
+        make_folders(owned.below, disk, owned)
+        owned.make_folders(folder, disk)
+        return
     missing = []
     here = folder
     while not os.path.isdir(here):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dmc.client import deliver
-from dmc.client.ownership import Ownership, ownership
+from dmc.client.ownership import Ownership, base_of, ownership
+from dmc.client.transport import LocalFault
 from dmc.errors import BadSettings
 from dmc.files import RealDisk
 
@@ -87,3 +88,58 @@ def test_nobody_gets_another_folder_by_putting_a_link_where_one_was_made(tmp_pat
     with pytest.raises(OSError):
         Ownership(umask=0o077).settle_folder(tmp_path / "made")
     assert _mode(tmp_path / "elsewhere") == 0o755
+
+
+@pytest.mark.parametrize("link", ["converted", "converted/2024"])
+def test_nothing_is_made_or_given_away_through_a_link_above_it(tmp_path: Path, link: str) -> None:
+    inbox, elsewhere = tmp_path / "inbox", tmp_path / "elsewhere"
+    for folder in (inbox, elsewhere / "2024", (inbox / link).parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    (elsewhere / "secret").touch(0o600)
+    (inbox / link).symlink_to(elsewhere)
+    owned = Ownership(user=os.geteuid(), umask=0o077, below=inbox)
+    for call in (
+        lambda: deliver.make_folders(inbox / link / "new" / "newer", RealDisk(), owned),
+        lambda: deliver.make_folders(inbox / link, RealDisk(), owned),
+        lambda: owned.settle_file(inbox / link / "secret", 0o644),
+        lambda: owned.settle_folder(inbox / link / "2024"),
+    ):
+        with pytest.raises(LocalFault, match=f"{Path(link).name} is a link"):
+            call()
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["2024", "secret"]
+    assert _mode(elsewhere / "secret") == 0o600
+    assert _mode(elsewhere / "2024") != 0o700
+
+
+def test_below_a_guarded_folder_results_get_their_folders_and_are_dressed(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir(0o755)
+    (tmp_path / "inbox").symlink_to(tmp_path / "disk")
+    below = tmp_path / "inbox" / "out"
+    owned = Ownership(user=os.geteuid(), umask=0o077, below=below)
+    for _ in range(2):
+        deliver.make_folders(below / "a/b", RealDisk(), owned)
+    (below / "a/b/result").touch(0o644)
+    owned.settle_file(below / "a/b/result", 0o644)
+    assert [_mode(below / name) for name in (".", "a", "a/b", "a/b/result")] == [0o700, 0o700, 0o700, 0o600]
+    assert _mode(tmp_path / "disk") == 0o755
+    with pytest.raises(OSError):
+        deliver.make_folders(below / "a/b/result/c", RealDisk(), owned)
+    with pytest.raises(OSError):
+        owned.make_folders(below / ".." / "up", RealDisk())
+    assert not (tmp_path / "disk/up").exists()
+
+
+def test_links_are_followed_by_all_but_root_who_gives_results_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "converted").symlink_to(tmp_path / "elsewhere")
+    deliver.make_folders(tmp_path / "converted/a", RealDisk(), ownership(None, None, "022", tmp_path))
+    assert (tmp_path / "elsewhere/a").is_dir()
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    assert ownership("4321", None, None, tmp_path).below is None
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert ownership("4321", None, None, tmp_path).below == tmp_path
+
+
+def test_what_the_settings_name_is_the_base_even_if_it_is_a_link(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    assert [base_of(inbox, output) for output in (None, inbox / "out", tmp_path / "archive")] == [inbox, inbox, tmp_path / "archive"]
