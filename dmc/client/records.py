@@ -73,7 +73,8 @@ NOT_MISSING: Mapping[str, None] = {"missing_since": None, "missing_again": None}
 class Trashed(BaseModel):
     """An original that was moved: where it lies now (`path`) and lay before (`origin`), both in the observed folder `root`, since when.
 
-    Paths are encoded. Size, mtime and inode tell whether what lies there is still that file.
+    Paths are encoded. Size, mtime and inode tell whether what lies there is still that file. `due_since`: the first look at which its
+    days were over (trash.py).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,6 +85,7 @@ class Trashed(BaseModel):
     size: int = Field(ge=0)
     mtime_ns: int
     inode: int
+    due_since: str | None = None
 
     def has_content_of(self, found: os.stat_result) -> bool:
         """Whether `found` may be that file, moved to another disk or not."""

@@ -21,7 +21,7 @@ from dmc.client.records import OutboxRecord, Trashed, decode_path, stat_fields
 from dmc.client.requests import change, listing
 from dmc.client.roots import Roots
 from dmc.client.settle import Signature, signature_of
-from dmc.clock import Clock
+from dmc.clock import Clock, rfc3339
 from dmc.errors import NotFound, WrongStatus
 from dmc.files import Disk, publish
 from dmc.items import ItemIds
@@ -30,11 +30,28 @@ from dmc.log import Log
 _LOG = Log("client")
 
 EVERY_S = 24 * 3600.0
+APART_S = 12 * 3600.0
+"""Between the look that finds an original's days over and the one that deletes it."""
 
 
 def goes_at(trashed: Trashed, days: int) -> datetime | None:
     """When it is deleted for good; None: never."""
     return datetime.fromisoformat(trashed.at) + timedelta(days=days) if days else None
+
+
+def looked_at(trashed: Trashed, days: int, now: datetime) -> Trashed:
+    """What is known after one more look: since when its days are over. A clock that jumped, and is right again, begins anew."""
+    end, since = goes_at(trashed, days), trashed.due_since
+    if end is None or end > now:
+        since = None
+    elif since is None or datetime.fromisoformat(since) > now:
+        since = rfc3339(now)
+    return trashed.model_copy(update={"due_since": since})
+
+
+def is_due(trashed: Trashed, now: datetime) -> bool:
+    """Whether its days were over at an earlier look already, so that no clock that is wrong for a moment deletes anything."""
+    return trashed.due_since is not None and (now - datetime.fromisoformat(trashed.due_since)).total_seconds() >= APART_S
 
 
 # --- Deleting --------------------------------------------------------------------------------------------------------
@@ -63,9 +80,17 @@ class TrashSweep:
         if now < self._next_at or not self._crew.free("sweep"):
             return
         self._next_at = now + EVERY_S
+        self._catalog.update_all(self._catalog.in_trash(), self._looked_at)
         held = [found for record_id in self._catalog.in_trash() if (found := self._held(record_id)) is not None]
         if held:
             self._crew.submit("sweep", partial(_empty, held), self._forget, _not_swept)
+
+    def _looked_at(self, record: OutboxRecord) -> OutboxRecord | None:
+        root = self._roots.by_key(record.trash.root) if record.trash is not None else None
+        if record.trash is None or root is None:
+            return None
+        after = looked_at(record.trash, root.observed.trash_days, self._clock.now())
+        return record.changed(trash=after) if after != record.trash else None
 
     def _held(self, record_id: str) -> _Held | None:
         record = self._catalog.get(record_id)
@@ -73,8 +98,7 @@ class TrashSweep:
         root = self._roots.by_key(trashed.root) if trashed is not None else None
         if trashed is None or root is None or not root.is_there():
             return None
-        end = goes_at(trashed, root.observed.trash_days)
-        return _Held(record_id, trashed, root.observed.path, end is not None and end <= self._clock.now())
+        return _Held(record_id, trashed, root.observed.path, is_due(trashed, self._clock.now()))
 
     def _forget(self, gone: Mapping[str, Trashed]) -> None:
         """These lie in the trash no more. A folder that went away meanwhile proves nothing."""

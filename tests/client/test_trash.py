@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from dmc.client.model import ObservedPath
 from dmc.client.outbox_memory import MemoryOutbox
 from dmc.client.records import Trashed
-from dmc.client.trash import restore
+from dmc.client.trash import is_due, looked_at, restore
+from dmc.clock import rfc3339
 from dmc.errors import NotFound, WrongStatus
 from dmc.files import Disk, RealDisk
 from dmc.items import ItemIds
@@ -66,6 +68,8 @@ def test_an_original_is_deleted_after_its_days_and_not_before(world: World) -> N
     later(world, 29.9)
     assert trash(world) == {"deep/clip.mp4": b"first"}
     later(world, 0.2)
+    assert trash(world) == {"deep/clip.mp4": b"first"}  # Its days are over; the next look deletes it.
+    later(world, 1)
     assert trash(world) == {}
     assert [record.trash for record in world.records()] == [None]
     assert list(world.results()) == ["deep/clip.mkv"] and len(world.server.items) == 1
@@ -73,7 +77,21 @@ def test_an_original_is_deleted_after_its_days_and_not_before(world: World) -> N
 
 def test_a_client_that_runs_deletes_by_itself(world: World) -> None:
     world.clock.advance(31 * DAY_S)
+    world.run(10)
+    world.clock.advance(DAY_S)
     world.run(10, until=lambda: trash(world) == {})
+
+
+def test_a_clock_that_jumps_ahead_and_is_set_right_deletes_nothing() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    fresh = Trashed(path="p", origin="o", root="r", at=rfc3339(now), size=0, mtime_ns=0, inode=1)
+    ahead = looked_at(fresh, 30, now + timedelta(days=400))
+    assert ahead.due_since is not None and not is_due(ahead, now + timedelta(days=400))
+    right = looked_at(ahead, 30, now + timedelta(days=1))
+    assert right == fresh and not is_due(right, now + timedelta(days=1))
+    over = looked_at(looked_at(ahead, 30, now + timedelta(days=31)), 30, now + timedelta(days=32))
+    assert over.due_since == rfc3339(now + timedelta(days=31)) and is_due(over, now + timedelta(days=32))
+    assert looked_at(over, 60, now + timedelta(days=32)) == fresh and looked_at(over, 0, now + timedelta(days=32)) == fresh
 
 
 def test_with_0_days_it_stays_for_ever_and_so_does_its_record(tmp_path: Path) -> None:
@@ -92,6 +110,7 @@ def test_what_dmc_did_not_put_there_stays(world: World) -> None:
     foreign.write_bytes(b"put here by hand")
     os.utime(foreign, (0, 0))
     later(world, 31)
+    later(world, 1)
     assert trash(world) == {"deep/mine.mp4": b"put here by hand"}
 
 
@@ -103,6 +122,7 @@ def test_another_file_at_its_place_stays(world: World) -> None:
     os.utime(other, ns=(found.st_mtime_ns, found.st_mtime_ns))
     other.replace(place)
     later(world, 31)
+    later(world, 1)
     assert trash(world) == {"deep/clip.mp4": b"other"}
 
 
@@ -112,6 +132,7 @@ def test_nothing_is_deleted_through_a_link(world: World, link: str) -> None:
     place.rename(elsewhere)
     place.symlink_to(elsewhere)
     later(world, 31)
+    later(world, 1)
     assert [path.read_bytes() for path in elsewhere.rglob("clip.mp4")] == [b"first"]
     assert trashed(world)
 
@@ -127,6 +148,7 @@ def test_nothing_is_deleted_or_concluded_while_the_folder_is_away(world: World, 
         (world.folder / ".dmc-root").unlink()
         (world.folder / ".dmc-root").write_text("0" * 32 + "\n")
     later(world, 31)
+    later(world, 1)
     assert (away / ".originals" / "deep" / "clip.mp4").exists() and trashed(world)
     assert trash(world) == ({"deep/clip.mp4": b"first"} if instead == "another disk" else {})
     if instead != "nothing":
@@ -160,6 +182,7 @@ def test_a_file_that_appears_at_its_name_in_the_trash_is_not_replaced(tmp_path: 
     assert sorted(trash(world).values()) == [b"a rival", b"first"]
     assert trash(world)["deep/clip.mp4"] == b"a rival"
     later(world, 31)
+    later(world, 1)
     assert trash(world) == {"deep/clip.mp4": b"a rival"}
 
 
