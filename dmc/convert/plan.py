@@ -251,6 +251,9 @@ class _Planning:
     def _other(self, stream: StreamFacts) -> StreamPlan:
         if stream.type == "data" and self._facts.chapters and stream.packets == len(self._facts.chapters):
             return _drop(stream, "it holds the titles of the chapters, which are kept as chapters", matters=False)
+        code = _timecode(stream)
+        if code is not None and any(one.type == "video" and _timecode(one) == code for one in self._facts.streams):
+            return _drop(stream, f"it holds the timecode {code}, which is kept with the pictures", matters=False)
         said = f"{self._container.title} cannot hold {stream.type} streams of this kind"
         return self._aside(stream, said, able=stream.type == "attachment")
 
@@ -263,6 +266,10 @@ class _Planning:
 
 def _copy(stream: StreamFacts, reason: str) -> StreamPlan:
     return StreamPlan(stream.index, stream.type, stream.codec, "copy", "kept", reason)
+
+
+def _timecode(stream: StreamFacts) -> str | None:
+    return next((value for key, value in stream.tags.items() if key.lower() == "timecode"), None)
 
 
 def _drop(stream: StreamFacts, reason: str, *, matters: bool = True) -> StreamPlan:

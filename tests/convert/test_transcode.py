@@ -291,6 +291,29 @@ def test_where_it_was_recorded_is_taken_out_if_asked(tmp_path: Path, kind: str) 
     assert (done.fate("GPS"), done.fate("camera"), done.fate("tags")) == ("changed", "kept", "kept")
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"), [("web", {}), ("mp4", {}), ("mkv", {}), ("h264", {"crf": 30}), ("h264", {"crf": 30, "container": "mp4"})]
+)
+def test_a_timecode_track_comes_along_with_the_pictures(tmp_path: Path, kind: str, options: dict[str, object]) -> None:
+    source = clip(tmp_path / "camera.mov", tags={"timecode": "01:02:03:04"}, seconds=0.4)
+    assert [s.type for s in probe(source, Limits()).streams] == ["video", "audio", "data"]
+    done = convert(source, kind, tmp_path / "out", on_loss="refuse", **options)
+    assert done.report.kind == "converted", done.report.errors
+    assert {key.lower(): value for key, value in done.facts.streams[0].tags.items()}["timecode"] == "01:02:03:04"
+    assert "timecode 01:02:03:04, which is kept with the pictures" in done.receipt.streams[2].reason
+
+
+def test_twelve_streams_come_along_in_their_order(tmp_path: Path) -> None:
+    languages = ["eng", "ger", "fre", "ita", "spa", "por", "dut", "swe", "dan", "fin", "pol"]
+    sound = [{"codec": "aac", "tags": {"language": language, "title": f"track {language}"}} for language in languages]
+    done = convert(clip(tmp_path / "many.mkv", sound=sound, seconds=0.3), "h264", tmp_path / "out", crf=30)
+    made = done.facts.streams
+    assert [s.type for s in made] == ["video", *["audio"] * 11]
+    assert [(s.language, s.tags["title"]) for s in made[1:]] == [(language, f"track {language}") for language in languages]
+    assert [s.outcome for s in done.receipt.streams] == ["changed", *["kept"] * 11]
+    assert done.receipt.losses == []
+
+
 def test_styled_subtitles_in_an_mp4_are_told_as_changed(media: Path, tmp_path: Path) -> None:
     done = convert(media / "video-h264-ass-subtitles.mkv", "mp4", tmp_path / "out")
     [entry] = [stream for stream in done.receipt.streams if stream.type == "subtitle"]
