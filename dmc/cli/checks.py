@@ -31,7 +31,7 @@ def examine(*, ask_servers: bool = True) -> list[Check]:
     folders = sum(1 for observed in client.list_of_paths_to_observe for _ in os.walk(observed.path))
     checks += [machine.check_inotify(folders), check_ledger(server), machine.check_clock([folder for _, folder in homes])]
     checks += [*machine.check_codecs(), *machine.check_sandbox(server.sandbox), *machine.check_services()]
-    checks += servers.check_tokens(server, client)
+    checks += [*servers.check_tokens(server, client), *servers.check_certificate(server)]
     return checks + list(servers.check_servers(client)) if ask_servers else checks
 
 

@@ -1,6 +1,11 @@
 """What `dmc doctor` asks about the way between clients and servers: address, TLS, tokens, clocks, proxies."""
 
+import shutil
+import ssl
+import subprocess
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dmc.cli.finding import Check
@@ -10,6 +15,9 @@ from dmc.server_settings import ServerSettings
 
 LOCAL_ADDRESSES = ("127.0.0.1", "::1", "localhost")
 SKEW_S = 60.0
+SOON_DAYS = 14
+"""Left of a given certificate; who renews by a program does so a month before its end."""
+_ASK_S = 10.0
 
 
 def check_bind(settings: ServerSettings) -> Check:
@@ -49,6 +57,47 @@ def _check_secret(name: str, file: Path) -> Check:
     if mode & 0o077:
         return Check(name, "warn", f"{file} can be read by others.", f"chmod 600 {file}", "Whoever reads it is taken for this client.")
     return Check(name, "ok", f"{file} is for this user alone.")
+
+
+def check_certificate(settings: ServerSettings, now: float | None = None) -> Iterator[Check]:
+    """Whether the server's certificate is still good for a while, a given one or the one made here; nothing without TLS."""
+    from dmc.server.tls import FOLDER, RENEW_DAYS
+
+    if settings.scheme != "https":
+        return
+    made, name = settings.tls_certificate is None, "certificate"
+    file = settings.tls_certificate or settings.data_folder / FOLDER / "certificate.pem"
+    if made and not file.exists():
+        yield Check(name, "ok", "it is made when the server starts.")
+        return
+    end = _end_of(file)
+    if end is None:
+        why = "When it is over, clients refuse the server without a warning before."
+        yield Check(
+            name, "warn", f"the end of {file} cannot be read.", "Install openssl, and see: openssl x509 -noout -enddate -in FILE", why
+        )
+        return
+    left, day = (end - (time.time() if now is None else now)) / 86400, f"{datetime.fromtimestamp(end, UTC):%Y-%m-%d}"
+    fix = "Restart the server, which makes a new one; then pair the clients again." if made else f"Renew {file}, then restart the server."
+    if left <= 0:
+        yield Check(name, "bad", f"it was good until {day}.", fix, "Clients refuse the server; their files wait in the outbox.")
+    elif left <= (RENEW_DAYS if made else SOON_DAYS):
+        yield Check(name, "warn", f"it is good until {day}, {left:.0f} days more.", fix, "Then clients refuse the server.")
+    else:
+        yield Check(name, "ok", f"it is good until {day}.")
+
+
+def _end_of(certificate: Path) -> float | None:
+    """When a certificate (PEM) ends, as a Unix time; None where that cannot be told."""
+    program = shutil.which("openssl")
+    if program is None:
+        return None
+    command = [program, "x509", "-noout", "-enddate", "-in", str(certificate)]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_S, check=True).stdout  # noqa: S603 - our own argv
+        return float(ssl.cert_time_to_seconds(said.strip().removeprefix("notAfter=")))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
 
 
 def check_servers(settings: ClientSettings) -> Iterator[Check]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from dmc.client.survey import Survey, skew_of
 from dmc.client_settings import ClientSettings, KnownServer
 from dmc.errors import ServerUnreachable, SignInNeeded
 from dmc.server_settings import ServerSettings
+from tests.server.certificates import certificate
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +115,32 @@ def test_secrets_are_there_and_for_this_user_alone(tmp_path: Path) -> None:
     token.chmod(0o644)
     (one,) = _wrong(list(checks_servers.check_tokens(ServerSettings(), client)))
     assert one.fix == f"chmod 600 {token}"
+
+
+def test_a_certificate_is_looked_at_before_it_ends(tmp_path: Path) -> None:
+    made = certificate(tmp_path, "given")  # Good for two days.
+    settings = ServerSettings(tls_certificate=made.certificate, tls_key=made.key)
+    day = 86400.0
+
+    def state(in_days: float) -> list[str]:
+        return [one.state for one in checks_servers.check_certificate(settings, time.time() + in_days * day)]
+
+    assert list(checks_servers.check_certificate(ServerSettings())) == [], "nothing without TLS"
+    assert (state(-30), state(0), state(3)) == (["ok"], ["warn"], ["bad"])
+    (one,) = _wrong(list(checks_servers.check_certificate(settings)))
+    assert "good until" in one.message and str(made.certificate) in one.fix
+    made.certificate.write_text("nothing")
+    (one,) = _wrong(list(checks_servers.check_certificate(settings)))
+    assert one.state == "warn" and "cannot be read" in one.message
+
+
+def test_the_certificate_made_here_is_looked_at_too(tmp_path: Path) -> None:
+    settings = ServerSettings(tls="self-made", data_folder=tmp_path / "data")
+    assert [one.state for one in checks_servers.check_certificate(settings)] == ["ok"], "it is made at the start"
+    (tmp_path / "data/tls").mkdir(parents=True)
+    certificate(tmp_path, "made").certificate.rename(tmp_path / "data/tls/certificate.pem")
+    (one,) = _wrong(list(checks_servers.check_certificate(settings)))
+    assert one.state == "warn" and "pair the clients again" in one.fix
 
 
 SURVEYS = {
