@@ -96,7 +96,8 @@ def test_a_servers_own_type_is_usable_from_the_client(house: Household, folder: 
     tiny = next(kind for kind in told if kind["name"] == "tiny")
     assert tiny["base"] == "h265" and next(option for option in tiny["options"] if option["name"] == "crf")["default"] == 40
     film = str(folder / "sub" / "fat.mp4")
-    record = json.loads(house.dmc("add", film, "--to", "tiny", "--wait", "--json"))["record"]
+    *_, last = house.dmc("add", film, "--to", "tiny", "--wait", "--json").splitlines()
+    record = json.loads(last)["record"]
     assert (record["status"], record["conversion_type"]) == ("finished_successful", "tiny")
     wrong = house.run("add", film, "--to", "tinny", "--wait")
     assert wrong.returncode != 0 and "Did you mean 'tiny'?" in wrong.stderr + wrong.stdout
