@@ -196,6 +196,7 @@ async def test_a_result_plays_and_seeks_by_ranges(house: House, browser: Browser
     page = await browser.tab(link_of(house))
     ranges: list[str] = []
     page.on("request", lambda sent: sent.url.endswith("/result") and ranges.append(sent.headers.get("range", "")))
+    await expect(page.get_by_role("heading", name="Queue")).to_be_visible()  # The link has signed us in.
     await page.goto(f"{house.url}/#/library/{item_id}")
     video = page.locator("video")
     await expect(video).to_be_visible()
