@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dmc.assemble.entry import notified_of, open_tls
-from dmc.assemble.local import head_of
 from dmc.clock import SystemClock
-from dmc.conversions import check_fits, find_conversion, guess_media_type, with_own_types
-from dmc.errors import BadSettings, NotMedia
+from dmc.conversions import with_own_types
+from dmc.errors import BadSettings
 from dmc.files import RealDisk, make_home
 from dmc.locks import ProcessLock
 from dmc.mounts import network_kind
@@ -183,19 +182,6 @@ def server_lock(settings: ServerSettings) -> ProcessLock:
     """Held by the one server of a data folder: two would both go on with the same uploads."""
     make_home(settings.data_folder)
     return ProcessLock(settings.data_folder / SERVER_LOCK, timeout_s=5, holder_hint="Another dmc server works on this data folder.")
-
-
-def admit_file(parts: Parts, settings: ServerSettings, file: Path, kind: str, options: dict[str, Any]) -> "Item":
-    """Copy a file into the queue, hashed while copied: what `dmc broker add` does."""
-    from dmc.broker.admission import admit_local
-
-    medium = guess_media_type(file.name, head_of(file))
-    if medium is None:
-        raise NotMedia(f"{file.name} is no video, sound or picture by its name or first bytes.", "Give it the ending of its format.")
-    if medium not in settings.list_of_supported_media_types:
-        raise NotMedia(f"this server does not take {medium}.", "See list_of_supported_media_types in server.toml.")
-    check_fits(find_conversion(kind, with_own_types(settings.conversion_types)), medium)
-    return admit_local(parts.admissions, file, conversion_type=kind, options=options, media_type=medium, floor=settings.limits.disk_floor)
 
 
 def verify_data(parts: Parts, *, digests: bool) -> "LedgerReport":

@@ -48,7 +48,9 @@ def add(
     null: Null = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until converted; shows progress. Ctrl-C leaves them running.")] = False,
     timeout: Timeout = None,
-    no_queue: Annotated[bool, typer.Option("--no-queue", help="Fail with 7 instead of queueing when no server answers.")] = False,
+    no_queue: Annotated[
+        bool, typer.Option("--no-queue", help="Do not queue: fail with 7 if no server answers, 8 if none has room.")
+    ] = False,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -80,6 +82,8 @@ def add(
             _leave(screen, errand, left, twice, running=running, late=late.is_set(), timeout=timeout)
     _show(screen, ended, as_json=as_json)
     if not running and any(record.is_sendable for record in ended):
+        for reason in dict.fromkeys(str(errand.put_off[record.id]) for record in ended if record.id in errand.put_off):
+            screen.say(reason)
         screen.say("queued: no server took it yet and no client is running here. Send later with: dmc client sync")
     _end([record for record in ended if record.errors or record.status == "parked"], len(ended))
 

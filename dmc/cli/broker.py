@@ -34,14 +34,16 @@ def add(
     options: Options = None,
     start: Start = None,
     end: End = None,
+    ignore_quota: Annotated[bool, typer.Option("--ignore-quota", help="Also beyond the bytes that the settings allow.")] = False,
     config: Config = None,
     data_folder: Data = None,
     as_json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
     """Admit files straight into the queue of this machine. Example: dmc broker add clip.mov --to h265"""
+    from dmc.assemble.admitting import admit_file
     from dmc.assemble.local import conversion_for
-    from dmc.assemble.server import admit_file, open_parts
+    from dmc.assemble.server import open_parts
     from dmc.config import load_server
     from dmc.errors import NotFound
 
@@ -56,7 +58,8 @@ def add(
         return
     with open_parts(settings, recover=False) as parts:
         for file in files:
-            item = admit_file(parts, settings, file, to or conversion_for(file), parse_options(options, start, end))
+            kind = to or conversion_for(file)
+            item = admit_file(parts, settings, file, kind, parse_options(options, start, end), ignore_quota=ignore_quota)
             if as_json:
                 screen.document("item", {"item": item.model_dump(mode="json", exclude_none=True)})
             else:

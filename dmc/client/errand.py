@@ -50,6 +50,9 @@ class Errand:
         self._lock = ProcessLock(state / LOCK_NAME, timeout_s=0.0)
         self.unreachable: list[str] = []
         """What servers that did not answer had to say, a sentence each."""
+        self.put_off: dict[str, Unavailable] = {}
+        """Why no server took a record yet, by its id."""
+        self._only_now: set[str] = set()  # Records that shall not wait for a later try.
 
     @property
     def is_stopped(self) -> bool:
@@ -119,10 +122,13 @@ class Errand:
     # --- Sending ---------------------------------------------------------------------------------------------------
 
     def add(self, file: Path, kind: str, options: dict[str, Any], *, no_queue: bool = False) -> OutboxRecord:
-        """Put a file into the outbox. With `no_queue` raises ServerUnreachable instead when no server is there for it."""
+        """Put a file into the outbox. With `no_queue` raises ServerUnreachable when no server is there; `deliver` parks what none takes."""
         if no_queue and not any(self._answers(transport) for _, transport in self._servers):
             raise ServerUnreachable("no server answers, and --no-queue was given.", "Leave --no-queue out to have it wait in the outbox.")
-        return requests.add_file(self._outbox, file, conversion_type=kind, clock=self._clock, ids=self._ids, options=options)
+        known = set(self._outbox.ids())
+        record = requests.add_file(self._outbox, file, conversion_type=kind, clock=self._clock, ids=self._ids, options=options)
+        self._only_now |= {record.id} if no_queue and record.id not in known else set()
+        return record
 
     def _answers(self, transport: Transport) -> bool:
         try:
@@ -144,16 +150,18 @@ class Errand:
         return running
 
     def _send(self, record: OutboxRecord, tell: Tell) -> None:
-        """One try with the first server that fits and answers; what stands in the way is left to the next client."""
+        """One try with the first server that fits and takes it; what stands in the way is left to the next client."""
         if not record.is_sendable:
             return
+        said: list[Unavailable] = []
         for address, transport in self._servers:
             if not route.fits(address, record.media_type, record.conversion_type):
                 continue
             try:
                 instance = transport.reach().instance
                 view = transport.send(_parcel(record), lambda _: None, lambda _: None, self._stop.is_set)
-            except Unavailable:
+            except Unavailable as problem:
+                said.append(problem)
                 continue
             except Refused as problem:
                 self._park(record, problem)
@@ -170,8 +178,14 @@ class Errand:
             )
             tell(after, view)
             return
+        # A server that gives a reason knows better than one that is away.
+        said.sort(key=lambda problem: isinstance(problem, ServerUnreachable))
+        if record.id in self._only_now:
+            self._park(record, said[0] if said else ServerUnreachable("no server in the settings is for such a file."))
+        else:
+            self.put_off |= {record.id: said[0]} if said else {}
 
-    def _park(self, record: OutboxRecord, problem: Refused) -> None:
+    def _park(self, record: OutboxRecord, problem: DmcError) -> None:
         note = {"code": problem.code, "message": problem.message, "hint": problem.hint}
         fields = {"status": OutboxStatus.PARKED, "reason": problem.message, "errors": (note,)}
         requests.change(self._outbox, record.id, lambda kept: kept.changed(**fields))

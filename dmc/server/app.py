@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from dmc.broker.admission import Admissions
+from dmc.broker.allowance import Allowance
 from dmc.broker.control import Control
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
@@ -96,7 +97,7 @@ class Server:
         self._feed = Feed(ledger=ledger, overview=overview, threads=threads, views=views, offload=offload)
         statistics = Statistics(ledger=ledger, clock=clock, offload=offload)
         stock = Stock(data, ledger, shelf, statistics)
-        quota = Quota(statistics.held, offload, limits)
+        quota = Quota(statistics.held, offload, Allowance(limits.max_bytes_per_client, limits.max_bytes_total))
         self.uploads = OpenUploads(
             ledger=ledger, storage=storage, admissions=admissions, clock=clock, disk=disk, offload=offload, limits=limits, quota=quota
         )

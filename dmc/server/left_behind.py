@@ -1,5 +1,6 @@
 """What an earlier process has left in incoming/: uploads that may go on, and halves of one-shot ones, worth nothing. Blocking."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,16 +15,23 @@ from dmc.server.upload import STATE_FILE, UploadRecord
 def take_up(storage: Storage, ledger: Ledger, admissions: Admissions, disk: Disk) -> list[tuple[UploadRecord, Path]]:
     """Records and folders of uploads that may go on; what is worth nothing is removed."""
     found = []
+    for record, folder in list(open_records(storage, ledger, disk)):
+        if record.resumable:
+            found.append((record, folder))
+        else:
+            admissions.abandon(record.item_id)
+    return found
+
+
+def open_records(storage: Storage, ledger: Ledger, disk: Disk) -> Iterator[tuple[UploadRecord, Path]]:
+    """Records and folders of uploads that are no items, also those that a server is at right now. Changes nothing."""
     for place in storage.places((Place.INCOMING,)):
         folder = storage.folder(place.item_id)
         if folder is None or ledger.get(place.item_id) is not None:
             continue  # An item whose folder the broker has not moved yet.
         record = _read(folder, disk)
-        if record is not None and record.resumable:
-            found.append((record, folder))
-        elif record is not None:
-            admissions.abandon(place.item_id)
-    return found
+        if record is not None:
+            yield record, folder
 
 
 def _read(folder: Path, disk: Disk) -> UploadRecord | None:

@@ -110,20 +110,6 @@ def check_space(wanted: int, *, free: int, reserved: int, limits: ServerLimits) 
         )
 
 
-def check_held(wanted: int, *, of_client: int, of_all: int, limits: ServerLimits) -> None:
-    """Raise DiskFull if `wanted` more bytes are more than this client, or all together, may have here; TooLarge if they never fit."""
-    bounds = ((limits.max_bytes_per_client, of_client, "this client"), (limits.max_bytes_total, of_all, "all clients together"))
-    for bound, held, who in bounds:
-        if bound and wanted > bound:
-            raise TooLarge(f"the file needs {in_words(wanted)}, and {who} may have {in_words(bound)} here.", "Ask whoever runs the server.")
-        if bound and held + wanted > bound:
-            left = in_words(max(0, bound - held))
-            raise DiskFull(
-                f"the file needs {in_words(wanted)}, and of the {in_words(bound)} for {who} {left} are left.",
-                "Delete what is not needed any more, or wait: what was brought home goes after some days.",
-            )
-
-
 def check_open_count(count: int, limits: ServerLimits) -> None:
     """Refuse one more open upload of a client that has `count`."""
     if count >= limits.max_open_uploads_per_client:

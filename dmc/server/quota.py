@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+from dmc.broker.allowance import Allowance
 from dmc.server.offload import Offload
-from dmc.server.policy import ServerLimits, check_held
 from dmc.server.upload import Upload
 
 Held = Callable[[str], tuple[int, int]]
@@ -13,18 +13,18 @@ Held = Callable[[str], tuple[int, int]]
 class Quota:
     """See the top of this file. Where there is no bound nothing is counted."""
 
-    def __init__(self, held: Held, offload: Offload, limits: ServerLimits) -> None:
+    def __init__(self, held: Held, offload: Offload, allowance: Allowance) -> None:
         self._held = held
         self._offload = offload
-        self._limits = limits
+        self._allowance = allowance
 
     async def check(self, client_id: str, wanted: int, uploads: Iterable[Upload]) -> None:
         """Raise DiskFull, TooLarge for `wanted` bytes more than may be; `uploads` are all that are open, but for the one asked about."""
-        if not self._limits.max_bytes_per_client and not self._limits.max_bytes_total:
+        if not self._allowance:
             return
         mine, of_all = await self._offload.quick(self._held, client_id)
         for upload in uploads:
             size = upload.record.length or upload.file.offset
             of_all += size
             mine += size if upload.record.client_id == client_id else 0
-        check_held(wanted, of_client=mine, of_all=of_all, limits=self._limits)
+        self._allowance.check(wanted, of_client=mine, of_all=of_all)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from dmc.broker.allowance import stored_bytes
 from dmc.items import Item, Outcome, Status
 
 HOUR_S = 3600
@@ -145,8 +146,7 @@ def share_of(item: Item) -> Share:
         bytes_in=item.file_size if done else 0,
         bytes_out=item.result.file_size if done and item.result else 0,
     )
-    original = 0 if item.gone else item.file_size
-    result = 0 if item.result is None or item.gone == "files" else sum(one.file_size for one in item.result.files)
+    original, result = stored_bytes(item)
     return Share(
         client_id=item.client_id,
         status=item.status,

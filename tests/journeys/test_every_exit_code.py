@@ -80,6 +80,31 @@ def test_an_unknown_token_ends_with_4(tmp_path: Path, monkeypatch: pytest.Monkey
         assert run(["add", _sound(tmp_path), "--to", "opus"]) == 4
 
 
+def test_a_quota_ends_with_8_where_nothing_may_wait_and_is_told_where_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = len(tone(1))
+    with household(tmp_path / "home", server_settings=f"limits.max_bytes_per_client = {size + 1000}") as house:
+        house.start_server()
+        monkeypatch.setenv("DMC_HOME", str(house.home))
+        assert run(["add", _sound(tmp_path, "first.wav"), "--to", "flac"]) == 0
+        reason = "the file needs 96 kB, and of the 97 kB for this client"
+        assert run(["add", _sound(tmp_path, "second.wav"), "--to", "flac"]) == 0
+        said = capsys.readouterr()
+        assert reason in said.err and "queued: no server took it yet" in said.err and "waiting  second.wav" in said.out
+        assert run(["add", _sound(tmp_path, "third.wav"), "--to", "flac", "--no-queue"]) == 8
+        said = capsys.readouterr()
+        assert f"error: third.wav: {reason}" in said.err and "parked  third.wav" in said.out
+        assert run(["add", _sound(tmp_path, "never.wav", tone(3)), "--to", "flac"]) == 9
+        assert "this client may have 97 kB here" in capsys.readouterr().err
+        assert run(["broker", "add", _sound(tmp_path), "--to", "flac"]) == 0, "whoever sits at the server is a client of its own"
+        assert run(["broker", "add", _sound(tmp_path), "--to", "flac"]) == 8
+        said = capsys.readouterr()
+        assert reason in said.err and "--ignore-quota" in said.err
+        assert run(["broker", "add", _sound(tmp_path), "--to", "flac", "--ignore-quota"]) == 0
+        assert len(house.items()) == 3
+
+
 def test_a_result_whose_bytes_were_changed_on_the_server_is_not_handed_out_and_ends_with_10(tmp_path: Path) -> None:
     with household(tmp_path / "home") as house:
         house.start_server()
