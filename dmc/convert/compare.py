@@ -18,6 +18,9 @@ _CAMERA = re.compile(r"(^|\.)(make|model|software)$", re.IGNORECASE)
 _KINDS = (("recording date", _DATES), ("GPS", PLACE_TAGS), ("camera", _CAMERA))
 _CHAPTER_SLACK_S = 0.05
 
+_USUAL_CHROMA = "left"
+"""Where players take colour samples of 4:2:0 to lie if nothing says it."""
+
 
 def stream_entries(plan: Plan, before: MediaFacts, after: MediaFacts | None, done: Transcoded | None) -> list[StreamEntry]:
     """One entry per stream of the source."""
@@ -174,6 +177,9 @@ def _picture_entries(plan: StreamPlan, then: StreamFacts, now: StreamFacts) -> I
                     yield _entry(what + name, old == new, old, f"{old} became {new or 'nothing'}")
     if then.dynamic_hdr is not None:
         yield _entry("dynamic HDR" + name, then.dynamic_hdr == now.dynamic_hdr, then.dynamic_hdr, f"{then.dynamic_hdr} is gone")
+    if then.chroma_location not in (None, _USUAL_CHROMA) and now.chroma == "420":
+        old, new = then.chroma_location, now.chroma_location or "unspecified"
+        yield _entry("chroma location" + name, old == new, str(old), f"{old} became {new}: colours may lie half a pixel beside their place")
     if then.alpha and not now.alpha:
         yield MetadataEntry(kind="transparency" + name, outcome="lost", detail="the codec of the result has none")
 

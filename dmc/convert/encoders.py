@@ -55,9 +55,10 @@ def add_video(out: OutputContainer, work: VideoWork, base: Fraction | None, limi
 
 
 def _options(work: VideoWork, threads: tuple[str, ...]) -> dict[str, str]:
+    where = {} if work.chroma_location is None else {"chroma_sample_location": work.chroma_location}
     if work.encoder == "libvpx-vp9":
-        return {"crf": f"{work.crf:g}", "b": "0", "deadline": "good", "cpu-used": work.preset, "row-mt": "1", "tile-columns": "2"}
-    options = {"preset": work.preset, "crf": f"{work.crf:g}"}
+        return {**where, "crf": f"{work.crf:g}", "b": "0", "deadline": "good", "cpu-used": work.preset, "row-mt": "1", "tile-columns": "2"}
+    options = {**where, "preset": work.preset, "crf": f"{work.crf:g}"}
     params = [f"{name}={value}" for name, value in work.params]
     if work.encoder == "libx265":
         params.append("log-level=error")

@@ -16,6 +16,7 @@ class StreamFacts:
 
     `type` is video, audio, subtitle, attachment, data or unknown. `codec` is FFmpeg's name or None when nothing here knows it.
     `cover` marks an attached picture. Times are seconds on the container's clock. `matrix` are the nine numbers of the display matrix.
+    `chroma_location` (`left`, `topleft` …) is that of 4:2:0 pictures.
     """
 
     index: int
@@ -50,6 +51,7 @@ class StreamFacts:
     light_level: str | None = None
     dynamic_hdr: str | None = None
     alpha: bool = False
+    chroma_location: str | None = None
     sample_rate: int | None = None
     channels: int | None = None
     layout: str | None = None

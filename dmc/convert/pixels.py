@@ -49,6 +49,7 @@ class VideoWork:
     transfer: int = UNSPECIFIED
     colour_matrix: int = UNSPECIFIED
     colour_range: int = 0
+    chroma_location: str | None = None
 
 
 def is_hdr(stream: StreamFacts) -> bool:
@@ -129,6 +130,7 @@ def video_work(stream: StreamFacts, recipe: VideoRecipe, options: Mapping[str, A
         transfer=transfer,
         colour_matrix=coefficients,
         colour_range=colours,
+        chroma_location=stream.chroma_location if (stream.chroma, chroma) == ("420", "420") else None,
     )
 
 

@@ -235,13 +235,14 @@ def _with_picture(facts: StreamFacts, stream: VideoStream, seen: list[VideoFrame
     matrix = sidedata.display_matrix(stream)
     if matrix is None and frame is not None:
         matrix = sidedata.matrix_of_rotation(frame.rotation)
+    chroma = _chroma(shape) if shape is not None else None
     looked_at = frame if frame is not None else stream.codec_context
     return facts.having(
         width=frame.width if frame is not None else stream.width,
         height=frame.height if frame is not None else stream.height,
         pix_fmt=shape.name if shape is not None else None,
         depth=max((c.bits for c in shape.components), default=8) if shape is not None else None,
-        chroma=_chroma(shape) if shape is not None else None,
+        chroma=chroma,
         alpha=(shape is not None and any(c.is_alpha for c in shape.components)) or stream.metadata.get("alpha_mode") == "1",
         rate=_pair(_rate(stream)),
         sample_aspect=_pair(stream.sample_aspect_ratio or None),
@@ -254,6 +255,7 @@ def _with_picture(facts: StreamFacts, stream: VideoStream, seen: list[VideoFrame
         mastering=next((n.mastering for n in notes if n.mastering), None),
         light_level=next((n.light_level for n in notes if n.light_level), None),
         dynamic_hdr=next((n.dynamic for n in notes if n.dynamic), None),
+        chroma_location=notes[0].chroma_location if notes and chroma == "420" else None,
         bit_rate=stream.bit_rate,
     )
 

@@ -24,11 +24,15 @@ _HEADER_ONLY = {"movflags": "empty_moov", "strict": "experimental"}
 
 @dataclass(frozen=True, slots=True)
 class FrameNotes:
-    """HDR metadata of a frame: `mastering` and `light_level` as x265 and x264 take them, `dynamic` by its name."""
+    """HDR metadata of a frame: `mastering` and `light_level` as x265 and x264 take them, `dynamic` by its name.
+
+    `chroma_location` is FFmpeg's name (`left`, `topleft` …) of where colour samples lie among those of brightness; None if nothing says it.
+    """
 
     mastering: str | None = None
     light_level: str | None = None
     dynamic: str | None = None
+    chroma_location: str | None = None
 
 
 def display_matrix(stream: VideoStream) -> tuple[int, ...] | None:
@@ -83,7 +87,8 @@ def notes_of(frame: VideoFrame) -> FrameNotes:
         dynamic = "Dolby Vision"
     elif "Vivid" in text:
         dynamic = "HDR Vivid"
-    return FrameNotes(_mastering(text), _light_level(text), dynamic)
+    where = re.search(r" cl:([a-z]+) ", text)
+    return FrameNotes(_mastering(text), _light_level(text), dynamic, None if where is None or where[1] == "unspecified" else where[1])
 
 
 def _described(frame: VideoFrame) -> str:
