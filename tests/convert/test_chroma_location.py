@@ -15,7 +15,7 @@ def sited(path: Path, where: str, codec: str = "libx264", **more: object) -> Pat
 
 
 @pytest.mark.parametrize("where", ["topleft", "center", "bottomleft", "bottom"])
-@pytest.mark.parametrize(("kind", "options"), [("h264", {"crf": 30}), ("h265", {}), ("h265", {"container": "mp4"}), ("mkv", {}), ("web", {})])
+@pytest.mark.parametrize(("kind", "options"), [("h264", {"crf": 30}), ("h265", {}), ("h265", {"container": "mp4"}), ("mkv", {})])
 def test_the_place_of_colours_comes_along(tmp_path: Path, where: str, kind: str, options: dict[str, object]) -> None:
     source = sited(tmp_path / "clip.mov", where)
     assert probe(source, Limits()).streams[0].chroma_location == where
