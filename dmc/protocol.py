@@ -153,6 +153,8 @@ class Identity(BaseModel):
     ledger_seq: int | None = None
     media_types: list[MediaType] | None = None
     conversion_types: list[str] | None = None
+    trash_days: float | None = None
+    """Days in which a deletion can be undone; 0: none."""
     waiting: Waiting | None = None
     fingerprint: str | None = None
     """Of the server's certificate; None without TLS."""

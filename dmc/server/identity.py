@@ -122,6 +122,7 @@ class Identities:
                     "ledger_seq": self._ledger.seq,
                     "media_types": list(self._limits.media_types),
                     "conversion_types": list(self._limits.conversions),
+                    "trash_days": self._limits.trash_days,
                     "waiting": None if waiting is None else Waiting.model_validate(waiting),
                     "fingerprint": self._tls.fingerprint if self._tls else None,
                     "warnings": list(self.warnings),

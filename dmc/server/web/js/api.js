@@ -14,6 +14,7 @@ export const CLIENTS = `${API}/clients`;
 export const PAIR_CODES = `${API}/pair/codes`;
 export const STATISTICS = `${API}/statistics`;
 export const FAILURES = `${API}/failures`;
+export const TRASH = `${API}/trash`;
 
 /** Status of an answer that never came. */
 export const UNREACHABLE = 0;

@@ -9,10 +9,12 @@ import { Queue } from "./queue.js";
 import { ServerView } from "./server.js";
 import { SignIn } from "./signin.js";
 import { store, useStore } from "./store.js";
+import { Trash } from "./trash.js";
 import { html, useEffect, useRef, useState } from "./ui.js";
 import { t } from "./words.js";
 
-const VIEWS = { queue: Queue, library: Library, server: ServerView };
+const VIEWS = { queue: Queue, library: Library, server: ServerView, trash: Trash };
+const SHOWN = { queue: ["queue"], library: ["library", "trash"], server: ["server"] }; // Which views stand behind each place of the navigation.
 
 /** "#/library/ID?q=x" → {view, id, query} */
 export function routeOf(hash) {
@@ -58,8 +60,8 @@ function Shell({ uploads, session, onSignedOut }) {
     <header class="top">
       <a class="brand" href="#/queue" aria-label=${t("app.home")}><span class="mark"><${Icon} name="retry" /></span>dmc</a>
       <nav aria-label=${t("nav.label")}>
-        ${Object.keys(VIEWS).map((view) => html`
-          <a key=${view} href=${`#/${view}`} aria-current=${route.view === view ? "page" : null}><${Icon} name=${view} /><span>${t(`nav.${view}`)}</span></a>`)}
+        ${Object.entries(SHOWN).map(([view, behind]) => html`
+          <a key=${view} href=${`#/${view}`} aria-current=${route.view === view ? "page" : behind.includes(route.view) ? "true" : null}><${Icon} name=${view} /><span>${t(`nav.${view}`)}</span></a>`)}
       </nav>
       <${Link} />
       <button type="button" class="button quiet" aria-label=${t("app.help")} onClick=${() => setHelp(true)}>?</button>

@@ -3,12 +3,13 @@
 import { ITEMS, read } from "./api.js";
 import { Icon } from "./icons.js";
 import {
-  cancel, failureText, mayCancel, mayDelete, mayRetry, originalOf, outcomeText, progressText, receiptOf, remove, retry, statusOf, toneOf, waitText,
+  cancel, failureText, mayCancel, mayDelete, mayRetry, originalOf, outcomeText, progressText, receiptOf, retry, statusOf, toneOf, waitText,
 } from "./items.js";
 import { Player } from "./player.js";
 import { Act, Bar, Confirm, Dialog, Note, useLoaded } from "./parts.js";
 import { inPlainWords } from "./receipt.js";
-import { notice, useStore } from "./store.js";
+import { useStore } from "./store.js";
+import { hasTrash, putAway } from "./trash.js";
 import { html, useState } from "./ui.js";
 import { bytes, exactly, length, t } from "./words.js";
 
@@ -22,8 +23,7 @@ export function Detail({ id, item: given, onClose }) {
     return asked === "gone" ? html`<${Dialog} title=${t("detail.gone")} onClose=${onClose}><p>${t("detail.goneText")}</p><//>` : null;
   }
   const deleted = async () => {
-    await remove(item);
-    notice(t("detail.deleted", { name: item.file_name }));
+    await putAway(item);
     onClose();
   };
   if (sure) {
@@ -43,7 +43,9 @@ export function Detail({ id, item: given, onClose }) {
         ${item.status.startsWith("finished") && html`<a class="button" href=${originalOf(item)} download=${item.file_name}><${Icon} name="download" />${t("action.original")}</a>`}
         ${mayRetry(item) && html`<${Act} act=${() => retry(item)} icon="retry" label=${t("action.retry")} kind="main" />`}
         ${mayCancel(item) && html`<${Act} act=${() => cancel(item)} icon="close" label=${t("action.cancel")} />`}
-        ${mayDelete(item) && html`<button type="button" class="button delete" onClick=${() => setSure(true)}><${Icon} name="trash" />${t("action.delete")}</button>`}
+        ${mayDelete(item) && (hasTrash()
+          ? html`<${Act} act=${deleted} icon="trash" label=${t("action.delete")} kind="delete" />`
+          : html`<button type="button" class="button delete" onClick=${() => setSure(true)}><${Icon} name="trash" />${t("action.delete")}</button>`)}
       </div>
       ${done && html`<${Receipt} item=${item} />`}
       <${Facts} item=${item} />

@@ -87,7 +87,9 @@ const here = (item) => `${ITEMS}/${item.item_id}`;
 
 export const cancel = (item) => post(`${here(item)}/cancel`);
 export const retry = (item) => post(`${here(item)}/retry`);
-export const remove = (item) => call("DELETE", here(item));
+export const restore = (item) => post(`${here(item)}/restore`);
+export const remove = async (item) => (await call("DELETE", here(item))).json();
+export const removeForGood = (item) => call("DELETE", `${here(item)}?for_good=true`);
 export const receiptOf = async (item) => (await call("GET", `${here(item)}/receipt`)).json();
 export const originalOf = (item) => `${here(item)}/original`;
 /** May whoever is signed in change anything? */

@@ -1,10 +1,10 @@
-// The keyboard: u upload, / search, j and k through the list, Enter opens, x cancels, g and a letter changes the view, ? helps.
+// The keyboard: u upload, / search, j and k through the list, Enter opens, x cancels, z undoes, 1 to 3 change the view, ? helps.
 
 import { Dialog } from "./parts.js";
 import { html } from "./ui.js";
 import { t } from "./words.js";
 
-export const KEYS = ["u", "/", "j", "k", "Enter", "x", "1", "2", "3", "?"];
+export const KEYS = ["u", "/", "j", "k", "Enter", "x", "z", "1", "2", "3", "?"];
 
 const VIEWS = { 1: "#/queue", 2: "#/library", 3: "#/server" };
 
@@ -28,6 +28,7 @@ const actions = (showHelp) => ({
   j: () => move(1),
   k: () => move(-1),
   x: () => focused()?.querySelector(".cancel")?.click(),
+  z: () => [...document.querySelectorAll(".notice .undo")].at(-1)?.click(),
   1: () => (location.hash = VIEWS[1]),
   2: () => (location.hash = VIEWS[2]),
   3: () => (location.hash = VIEWS[3]),

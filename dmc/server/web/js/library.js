@@ -31,7 +31,10 @@ export function Library({ route }) {
   return html`
     <div class="view-head">
       <h1 tabindex="-1">${t("library.title")}</h1>
-      <p class="quiet" role="status">${list.total !== null && t("library.total", { count: list.total })}</p>
+      <div class="row">
+        <p class="quiet" role="status">${list.total !== null && t("library.total", { count: list.total })}</p>
+        <a class="button" href="#/trash"><${Icon} name="trash" />${t("trash.title")}</a>
+      </div>
     </div>
     <${Filters} filters=${filters} statistics=${statistics} onChange=${go} />
     ${list.problem && html`<p class="bad">${list.problem}</p>`}
@@ -50,6 +53,7 @@ export function Library({ route }) {
 // Pages of the list; asked anew when something was finished or deleted meanwhile.
 function useList(query) {
   const live = useStore((state) => state.items);
+  const gone = useStore((state) => state.gone);
   const [list, setList] = useState({ query: null, items: [], cursor: null, total: null, problem: "" });
   const [mark, setMark] = useState(0);
   const finished = useMemo(() => [...live.values()].filter((item) => item.status.startsWith("finished")).map((item) => item.item_id + item.status).sort().join(), [live]);
@@ -77,7 +81,7 @@ function useList(query) {
       alive = false;
       clearTimeout(timer);
     };
-  }, [query, finished]);
+  }, [query, finished, gone]);
   const more = async () => {
     if (loading.current || !list.cursor || list.query !== query) return;
     loading.current = true;

@@ -201,7 +201,8 @@ export class Live {
     const events = this.#waiting.splice(0);
     const after = applied(before, events);
     const snapshot = events.findLast(({ kind }) => kind === "snapshot");
-    store.set({ items: pruned(after), itemsKnown: true, more: Boolean(snapshot ? snapshot.data.more : store.get().more) });
+    const gone = store.get().gone + events.filter(({ kind }) => kind === "gone").length;
+    store.set({ items: pruned(after), gone, itemsKnown: true, more: Boolean(snapshot ? snapshot.data.more : store.get().more) });
     const news = newsOf(before, after);
     if (news) say(news);
   }

@@ -6,8 +6,8 @@ import { dismiss, notice, useStore } from "./store.js";
 import { html, useEffect, useRef, useState } from "./ui.js";
 import { t } from "./words.js";
 
-/** A button that does something at the server: it waits for the end, and says what went wrong. */
-export function Act({ act, icon, label, title, kind = "", small = false }) {
+/** A button that does something at the server: it waits for the end, and says what went wrong. `about`: the id of what describes it. */
+export function Act({ act, icon, label, title, kind = "", small = false, inside = null, about = null }) {
   const [busy, setBusy] = useState(false);
   const run = async (event) => {
     event.stopPropagation();
@@ -22,7 +22,7 @@ export function Act({ act, icon, label, title, kind = "", small = false }) {
   };
   return html`
     <button type="button" class="button ${kind} ${small ? "small" : ""}" onClick=${run} disabled=${busy} aria-label=${title ?? null}
-      title=${small ? title : null}>
+      ref=${inside} aria-describedby=${about} title=${small ? title : null}>
       ${icon && html`<${Icon} name=${icon} />`}${!small && html`<span>${label}</span>`}
     </button>`;
 }
@@ -30,14 +30,19 @@ export function Act({ act, icon, label, title, kind = "", small = false }) {
 /** A real dialog: Escape closes it, the focus stays in it and comes back afterwards. */
 export function Dialog({ title, onClose, children, wide = false }) {
   const element = useRef();
+  const leaving = useRef(false);
   useEffect(() => {
     const dialog = element.current;
     dialog.showModal();
-    return () => dialog.open && dialog.close();
+    return () => {
+      leaving.current = true; // Its closing is heard a moment later, when another dialog may stand in its place.
+      if (dialog.open) dialog.close();
+    };
   }, []);
+  const closed = () => leaving.current || onClose();
   const outside = (event) => event.target === element.current && onClose();
   return html`
-    <dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby="dialog-title" onClose=${onClose} onClick=${outside}>
+    <dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby="dialog-title" onClose=${closed} onClick=${outside}>
       <div class="sheet">
         <header class="sheet-head">
           <h2 id="dialog-title">${title}</h2>
@@ -96,16 +101,50 @@ export function Section({ title, count, actions, children, id }) {
     </section>`;
 }
 
+const STAYS_MS = { bad: 12_000 };
+const STAYS_SHORT_MS = 5000;
+const STAYS_FOR_UNDO_MS = 30_000;
+
 export function Notices() {
   const notices = useStore((state) => state.notices);
+  if (!notices.length) return null;
+  return html`<section class="notices" aria-label=${t("notices.label")}>${notices.map((one) => html`<${Notice} key=${one.id} one=${one} />`)}</section>`;
+}
+
+// It goes by itself, but never from under a pointer or the focus. A notice with a way back takes the focus: what had it is gone.
+function Notice({ one: { id, text, kind, undo } }) {
+  const [held, setHeld] = useState(false);
+  const button = useRef();
+  useEffect(() => {
+    if (held) return undefined;
+    const timer = setTimeout(() => dismiss(id), undo ? STAYS_FOR_UNDO_MS : STAYS_MS[kind] ?? STAYS_SHORT_MS);
+    return () => clearTimeout(timer);
+  }, [held]);
+  useEffect(() => {
+    if (undo) focusAfterDialog(() => button.current);
+  }, []);
+  const close = () => {
+    if (held) document.querySelector("main h1")?.focus({ preventScroll: true });
+    dismiss(id);
+  };
+  const back = async () => {
+    await undo.act();
+    close();
+  };
+  const hold = () => setHeld(true);
+  const release = (event) => setHeld(event.currentTarget.contains(event.relatedTarget));
   return html`
-    <div class="notices">
-      ${notices.map(({ id, text, kind }) => html`
-        <div key=${id} class="notice ${kind}">
-          <${Icon} name=${{ good: "check", bad: "warning" }[kind] ?? "info"} /><span>${text}</span>
-          <button type="button" class="button quiet small" aria-label=${t("action.dismiss")} onClick=${() => dismiss(id)}><${Icon} name="close" /></button>
-        </div>`)}
+    <div class="notice ${kind}" onFocusIn=${hold} onFocusOut=${release} onPointerEnter=${hold} onPointerLeave=${release}>
+      <${Icon} name=${{ good: "check", bad: "warning" }[kind] ?? "info"} /><span id=${`notice-${id}`}>${text}</span>
+      ${undo && html`<${Act} act=${back} icon="undo" label=${undo.label} kind="undo" inside=${button} about=${`notice-${id}`} />`}
+      <button type="button" class="button quiet small" aria-label=${t("action.dismiss")} onClick=${close}><${Icon} name="close" /></button>
     </div>`;
+}
+
+// A dialog that is just closing gives the focus back to where it came from: wait for that.
+function focusAfterDialog(find) {
+  if (document.querySelector("dialog[open]")) requestAnimationFrame(() => focusAfterDialog(find));
+  else find()?.focus();
 }
 
 /** Runs `load` now, again after `deps` change, and every `everyMs` while the page is looked at. */

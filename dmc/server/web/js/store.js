@@ -10,6 +10,7 @@ export const store = newStore({
   items: new Map(), // by id: what is under way, and the newest of what is finished
   itemsKnown: false,
   more: false, // more is under way than `items` holds
+  gone: 0, // how many items were heard to be deleted: lists that show others than `items` ask again
   uploads: [],
   notices: [],
 });
@@ -52,12 +53,14 @@ export function say(text) {
 
 let notices = 0;
 
-/** Show a short notice at the edge of the page, and say it. */
-export function notice(text, kind = "plain") {
-  const made = { id: (notices += 1), text, kind };
+/**
+ * Show a short notice at the edge of the page, and say it; how long it stays is in parts.js. `undo`: {label, act}, for a button that takes
+ * back what the notice tells of.
+ */
+export function notice(text, kind = "plain", undo = null) {
+  const made = { id: (notices += 1), text, kind, undo };
   store.set({ notices: [...store.get().notices.slice(-2), made] });
   say(text);
-  setTimeout(() => dismiss(made.id), kind === "bad" ? 12000 : 5000);
 }
 
 export const dismiss = (id) => store.set({ notices: store.get().notices.filter((one) => one.id !== id) });
