@@ -37,6 +37,7 @@ class ObservedPath(BaseModel):
     originals: Literal["keep", "trash"] = Field(
         default="keep", description="trash: move them to `.originals` in the folder once their results are home"
     )
+    sidecars: bool = Field(default=True, description="copies of subtitles, metadata and the like of the same name follow the result")
     trash_days: int = Field(default=30, ge=0, le=36_500, description="days until what is in `.originals` is deleted for good; 0: never")
     existing: Literal["convert", "leave"] = Field(default="convert", description="leave: files that were there at first are left alone")
     results_owner: str | None = Field(default=None, description="user that results belong to, by name or number; wants root")

@@ -117,6 +117,7 @@ def open_client(settings: ClientSettings) -> "Iterator[Sync]":
             patterns=path.ignore,
             originals=path.originals,
             trash_days=path.trash_days,
+            sidecars=path.sidecars,
             leave_existing=path.existing == "leave",
             ownership=ownership(path.results_owner, path.results_group, path.results_umask, base_of(path.path, path.output_folder)),
         )

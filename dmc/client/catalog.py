@@ -117,6 +117,12 @@ class Catalog:
         """The records whose originals lie in a trash, oldest first."""
         return sorted(self._in_trash)
 
+    def trashed_from(self, folder: Path) -> list[str]:
+        """Names that originals had in `folder` before they were moved to the trash."""
+        start = encode_path(folder).rstrip("/") + "/"
+        paths = (self._known[known].file_path for known in self._in_trash)
+        return [decode_path(path).name for path in paths if path.startswith(start) and "/" not in path[len(start) :]]
+
     def counts(self) -> dict[OutboxStatus, int]:
         return self._outbox.counts()
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from dmc.client.companions import is_no_source
 from dmc.client.lease import has_writer
 from dmc.client.settle import Signature, signature_of
 from dmc.conversions import MediaType, guess_media_type
@@ -74,7 +75,7 @@ def _inside(path: str, fd: int, expected: Signature, wanted: Collection[MediaTyp
     if has_writer(fd):
         return Moving(in_use=True)
     media_type = guess_media_type(os.path.basename(path), os.pread(fd, HEAD, 0))
-    if media_type is None or media_type not in wanted:
+    if media_type is None or media_type not in wanted or is_no_source(path):
         return NotOurs()
     digest = hashlib.sha512()
     while block := os.read(fd, CHUNK):

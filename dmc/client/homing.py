@@ -32,7 +32,18 @@ AWAY_S = 60.0
 class Homing:
     """The way home of one server's results."""
 
-    def __init__(self, link: Link, catalog: Catalog, crew: Crew, clock: Clock, *, disk: Disk, roots: Roots, client: str) -> None:
+    def __init__(
+        self,
+        link: Link,
+        catalog: Catalog,
+        crew: Crew,
+        clock: Clock,
+        *,
+        disk: Disk,
+        roots: Roots,
+        client: str,
+        came_home: Callable[[OutboxRecord], None],
+    ) -> None:
         self._link = link
         self._catalog = catalog
         self._queues = catalog.queues
@@ -42,6 +53,7 @@ class Homing:
         self._roots = roots
         self._observed = roots.observed()
         self._client = client
+        self._came_home = came_home
 
     def step(self) -> None:
         """Start what can be started."""
@@ -114,6 +126,7 @@ class Homing:
         self._queues.give_back(record_id)
         if record is not None:
             self._link.log.info("home", record=record_id, item=record.item_id, name=place.name)
+            self._came_home(record)
 
     def _place(self, record: OutboxRecord) -> Path:
         folder = deliver.target_folder(record, self._root(record))

@@ -23,7 +23,7 @@ class ObservedPath:
     """A folder that the client watches. `output` None: `converted` inside it. `patterns` stand before the default ignore rules.
 
     `leave_existing`: what lay there before is left alone (left.py). `originals`: what becomes of them once their results are home;
-    `trash_days`: how long they lie in the trash then, 0 for ever.
+    `trash_days`: how long they lie in the trash then, 0 for ever. `sidecars`: copies of what belongs to a source follow its result.
     """
 
     path: Path
@@ -34,6 +34,7 @@ class ObservedPath:
     originals: Literal["keep", "trash"] = "keep"
     trash_days: int = 30
     leave_existing: bool = False
+    sidecars: bool = True
     ownership: Ownership = NOBODY_IN_PARTICULAR
 
     @property

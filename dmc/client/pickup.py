@@ -7,6 +7,7 @@ sync thread; only `examine` runs in a worker.
 import heapq
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -49,7 +50,17 @@ class Pickup:
     """The way from the folder into the outbox."""
 
     def __init__(
-        self, *, roots: Roots, catalog: Catalog, admit: Admit, crew: Crew, clock: Clock, timing: Timing, draw: random.Random, hints: Hints
+        self,
+        *,
+        roots: Roots,
+        catalog: Catalog,
+        admit: Admit,
+        crew: Crew,
+        clock: Clock,
+        timing: Timing,
+        draw: random.Random,
+        hints: Hints,
+        passed_over: Callable[[Root, str], None],
     ) -> None:
         self._roots = roots
         self._catalog = catalog
@@ -59,6 +70,7 @@ class Pickup:
         self._timing = timing
         self._draw = draw
         self._hints = hints
+        self._passed_over = passed_over
         self._candidates: dict[str, Candidate] = {}
         self._due: list[tuple[float, str]] = []
         self._passed: dict[int, int] = {}
@@ -207,6 +219,8 @@ class Pickup:
                 self._gone(candidate.record_id)
             else:
                 self._pass_over(path, examined)
+                if candidate.root is not None:
+                    self._passed_over(candidate.root, path)
         elif not self._admit.take(path, candidate.root, examined, finding, candidate.record_id):
             self._pass_over(path, examined)
         if candidate.root is not None and candidate.seen.signature != examined:

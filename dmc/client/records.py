@@ -96,6 +96,23 @@ class Trashed(BaseModel):
         return self.has_content_of(found) and found.st_ino == self.inode
 
 
+class Companion(BaseModel):
+    """A copy of a file that belongs to the source by its `name`: where it lies beside the result, and what it was copied from.
+
+    Name and place are encoded; size, mtime and digest are those of the file at the source. It is written down before it is `placed`, with
+    the digest of the older copy that it goes `instead_of`: so after a crash what lies there is known as ours.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    place: str
+    size: int = Field(ge=0)
+    mtime_ns: int
+    sha512: str
+    instead_of: str = ""
+    placed: bool = False
+
+
 class OutboxRecord(BaseModel):
     """A record of the outbox. Times are RFC 3339 UTC, sizes bytes, digests lower-case hex.
 
@@ -106,7 +123,7 @@ class OutboxRecord(BaseModel):
     so the result may already lie at its place. `attempts` counts tries that ended in a fault of dmc. `outcome` is how it ended.
     `missing_since`: the first look that missed both the file and the result of an acknowledged record, and `missing_again` the first
     such look a month later (retire.py). A field with a default is written only where it differs, so older records are read as they are.
-    `trash`: where its original lies if dmc moved it.
+    `trash`: where its original lies if dmc moved it. `companions`: copies beside the result of what belongs to the file (mirror.py).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -143,6 +160,7 @@ class OutboxRecord(BaseModel):
     missing_since: str | None = None
     missing_again: str | None = None
     trash: Trashed | None = None
+    companions: tuple[Companion, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -194,6 +212,7 @@ class OutboxRecord(BaseModel):
             outcome=None,
             errors=(),
             reason=reason,
+            companions=tuple(copy.model_copy(update={"placed": False}) for copy in self.companions),
         )
 
 

@@ -60,6 +60,10 @@ class Root:
             return False
         return not self._rules.ignores(path[len(self._base.rstrip("/")) + 1 :])
 
+    def passes(self, folder: Path, name: str) -> bool:
+        """Whether no rule ignores `name` in a `folder` that passed."""
+        return not self._rules.ignores_entry(f"{folder / name}"[len(self._base.rstrip("/")) + 1 :])
+
     def leaves(self, path: str, signature: Signature) -> bool:
         """Whether the file lay there before the folder was observed, and is to be left alone."""
         return self._left is not None and self._left.holds(path, signature)

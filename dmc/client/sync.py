@@ -10,31 +10,28 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dmc.client import marker, route
+from dmc.client import marker
 from dmc.client.admit import Admit
-from dmc.client.asking import Asking
 from dmc.client.catalog import Catalog
 from dmc.client.crew import Crew
 from dmc.client.deliver import temp_name_of
 from dmc.client.hints import Hints
-from dmc.client.homing import Homing
+from dmc.client.lanes import Lanes
 from dmc.client.left import Left
-from dmc.client.link import Link
 from dmc.client.marker import Marks
+from dmc.client.mirror import Mirror
 from dmc.client.model import ObservedPath, ServerAddress, Timing
 from dmc.client.outbox import Outbox
 from dmc.client.pickup import Pickup
 from dmc.client.pins import FILE_NAME, Pins
-from dmc.client.queues import Bucket, Queues, Stage
+from dmc.client.queues import Queues
 from dmc.client.reach import Standing
 from dmc.client.records import OutboxStatus
 from dmc.client.retire import Retire
 from dmc.client.roots import Root, Roots
-from dmc.client.sending import Sending
 from dmc.client.sweep import sweep
 from dmc.client.transport import Transport
 from dmc.client.trash import TrashSweep
@@ -62,16 +59,6 @@ class Watch(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One server with the stages that deal with it."""
-
-    link: Link
-    sending: Sending
-    asking: Asking
-    homing: Homing
 
 
 class Sync:
@@ -111,7 +98,6 @@ class Sync:
         self._ids = ItemIds(max(outbox.ids(), default=None))
         self._pins = Pins(state / FILE_NAME, disk)
         self._lock = ProcessLock(state / LOCK_NAME, timeout_s=0.0, holder_hint="Another dmc client works with this state folder.")
-        self._unroutable: set[Bucket] = set()
         self._looked_at = clock.monotonic()
         self._wall_offset = self._offset()
         self._build()
@@ -122,11 +108,22 @@ class Sync:
         self.catalog = Catalog(self._outbox, self._queues)
         self._retire = Retire(self.catalog, self._roots, self._crew, self._clock)
         self._trash = TrashSweep(self.catalog, self._roots, self._crew, self._clock)
-        self.lanes = [self._lane(address, transport) for address, transport in self._servers]
-        for name, count in self._queues.servers().items():
-            if name not in {address.name for address, _ in self._servers}:
-                _LOG.warning("server not in the settings", server=name, records=count)
-        admit = Admit(self.catalog, self._roots, self._clock, self._ids, fresh=self._hurry)
+        self._mirror = Mirror(self.catalog, self._roots, self._crew, self._clock, self._disk)
+        self.lanes = Lanes(
+            self._servers,
+            catalog=self.catalog,
+            roots=self._roots,
+            crew=self._crew,
+            clock=self._clock,
+            disk=self._disk,
+            timing=self._timing,
+            draw=self._draw,
+            pins=self._pins,
+            client=self._client_name,
+            look_again=self._look_again,
+            came_home=self._mirror.came_home,
+        )
+        admit = Admit(self.catalog, self._roots, self._clock, self._ids, fresh=self.lanes.hurry)
         self.pickup = Pickup(
             roots=self._roots,
             catalog=self.catalog,
@@ -136,15 +133,8 @@ class Sync:
             timing=self._timing,
             draw=self._draw,
             hints=self.hints,
+            passed_over=self._mirror.heard,
         )
-
-    def _lane(self, address: ServerAddress, transport: Transport) -> Lane:
-        link = Link(address, transport, pins=self._pins, crew=self._crew, clock=self._clock, timing=self._timing, draw=self._draw)
-        asking = Asking(link, self.catalog, self._crew, self._clock)
-        homing = Homing(link, self.catalog, self._crew, self._clock, disk=self._disk, roots=self._roots, client=self._client_name)
-        away = self._roots.is_away
-        sending = Sending(link, self.catalog, self._crew, self._clock, look_again=self._look_again, fresh=asking.fresh, is_away=away)
-        return Lane(link, sending, asking, homing)
 
     # --- One step --------------------------------------------------------------------------------------------------
 
@@ -153,20 +143,9 @@ class Sync:
         self._crew.collect()
         now = self._clock.monotonic()
         self._look_around(now)
-        times = [self.pickup.step()]
-        off = self._queues.wake(now)
-        if off is not None:
-            times.append(off)
-        routed = self._route(now)
-        for lane in self.lanes:
-            times.append(lane.link.step(now))
-            lane.sending.step(routed.get(lane.link.name, ()))
-            asked_at = lane.asking.step()
-            if asked_at is not None:
-                times.append(asked_at)
-            lane.homing.step()
-            if lane.link.standing.send_at > now:
-                times.append(lane.link.standing.send_at)
+        times = [self.pickup.step(), *self.lanes.step(now)]
+        if (mirror_at := self._mirror.step(now)) is not None:
+            times.append(mirror_at)
         return max(0.0, min(times) - self._clock.monotonic())
 
     def _look_around(self, now: float) -> None:
@@ -177,7 +156,7 @@ class Sync:
         known = len(self.catalog)
         self.catalog.refresh()
         if len(self.catalog) > known:
-            self._hurry()
+            self.lanes.hurry()
         self._retire.step(now)
         self._trash.step(now)
         if self._watcher is not None:
@@ -186,25 +165,7 @@ class Sync:
         if abs(offset - self._wall_offset) > SLEPT_S:
             self._wall_offset = offset
             self.pickup.rescan()
-            self._hurry()
-
-    def _route(self, now: float) -> dict[str, list[Bucket]]:
-        """The queues of records that have no server yet, by the server that takes them now."""
-        routed: dict[str, list[Bucket]] = {}
-        ready = {lane.link.name for lane in self.lanes if lane.link.standing.takes_files(now)}
-        addresses = [lane.link.address for lane in self.lanes]
-        for bucket in self._queues.buckets(Stage.NEW):
-            name = route.choose(addresses, ready, bucket.media_type, bucket.conversion_type)
-            if name is not None:
-                routed.setdefault(name, []).append(bucket)
-            elif bucket not in self._unroutable and not route.any_fits(addresses, bucket.media_type, bucket.conversion_type):
-                self._unroutable.add(bucket)
-                _LOG.warning("no server for", media=bucket.media_type, to=bucket.conversion_type)
-        return routed
-
-    def _hurry(self) -> None:
-        for lane in self.lanes:
-            lane.link.hurry()
+            self.lanes.hurry()
 
     def _look_again(self, record_id: str) -> None:
         self.pickup.look_again(record_id)
@@ -283,17 +244,17 @@ class Sync:
     @property
     def idle(self) -> bool:
         """Nothing is being looked at, nothing waits for a server, nothing is under way."""
-        return self.pickup.idle and self._queues.all_done
+        return self.pickup.idle and self._queues.all_done and self._mirror.idle
 
     @property
     def stranded(self) -> bool:
         """Every file was looked at, and every server was asked and did not answer: what is left has to wait."""
-        return self.pickup.idle and all(lane.link.standing.up is False for lane in self.lanes)
+        return self.pickup.idle and self._mirror.idle and self.lanes.all_down
 
     def standings(self) -> dict[str, Standing]:
         """How each server stands, by name."""
-        return {lane.link.name: lane.link.standing for lane in self.lanes}
+        return self.lanes.standings()
 
     def sent(self) -> dict[str, int]:
         """Bytes that the servers have of the records being uploaded."""
-        return {record_id: count for lane in self.lanes for record_id, count in lane.sending.sent.items()}
+        return self.lanes.sent()

@@ -5,8 +5,7 @@ folder is there. What anybody else put into the trash stays.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,6 +14,7 @@ from pathlib import Path
 from dmc.client import deliver
 from dmc.client.catalog import Catalog
 from dmc.client.crew import Crew
+from dmc.client.no_links import folder_below
 from dmc.client.originals import crosses_link
 from dmc.client.outbox import Outbox
 from dmc.client.records import OutboxRecord, Trashed, decode_path, stat_fields
@@ -116,7 +116,7 @@ def _empty(held: Sequence[_Held]) -> dict[str, Trashed]:
     gone, deleted = {}, 0
     for each in held:
         try:
-            with _folder(each.root, decode_path(each.trashed.path).parent) as folder:
+            with folder_below(each.root, decode_path(each.trashed.path).parent) as folder:
                 name = decode_path(each.trashed.path).name
                 found = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 if not each.is_due or not each.trashed.is_file(found):
@@ -132,21 +132,6 @@ def _empty(held: Sequence[_Held]) -> dict[str, Trashed]:
     if deleted:
         _LOG.info("deleted from the trash", files=deleted)
     return gone
-
-
-@contextmanager
-def _folder(root: Path, folder: Path) -> Iterator[int]:
-    """A handle of `folder`, reached from `root` without following a link; raises OSError."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    handle = os.open(root, flags)
-    try:
-        for part in folder.relative_to(root).parts:
-            inner = os.open(part, flags | os.O_NOFOLLOW, dir_fd=handle)
-            os.close(handle)
-            handle = inner
-        yield handle
-    finally:
-        os.close(handle)
 
 
 def _not_swept(problem: Exception) -> None:

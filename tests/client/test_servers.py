@@ -212,17 +212,17 @@ def test_the_wait_between_questions_grows_while_nothing_changes(world: World) ->
     world.drop("clip.mp4")
     world.run(converting=False, until=lambda: bool(world.server.items))
     asked = []
-    real = type(world.sync.lanes[0].link.transport).progress
+    real = type(next(iter(world.sync.lanes)).link.transport).progress
 
     def counted(self: object, ids: list[str]) -> object:
         asked.append(world.clock.monotonic())
         return real(self, ids)  # type: ignore[arg-type]
 
-    type(world.sync.lanes[0].link.transport).progress = counted  # type: ignore[method-assign, assignment]
+    type(next(iter(world.sync.lanes)).link.transport).progress = counted  # type: ignore[method-assign, assignment]
     try:
         world.run(300, converting=False)
     finally:
-        type(world.sync.lanes[0].link.transport).progress = real  # type: ignore[method-assign]
+        type(next(iter(world.sync.lanes)).link.transport).progress = real  # type: ignore[method-assign]
     gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
     assert max(gaps[:2]) < 2
     assert 9 < gaps[-1] < 12
