@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dmc.convert import tags
+from dmc.convert import tags, timecode
 from dmc.convert.cut import Cut
 from dmc.convert.facts import MediaFacts, StreamFacts
 from dmc.convert.places import PLACE_TAGS
@@ -40,6 +40,9 @@ def _stream_entry(plan: StreamPlan, before: MediaFacts, after: MediaFacts | None
     index = done.targets.get(plan.index) if done is not None else None
     now = after.streams[index] if after is not None and index is not None and index < len(after.streams) else None
     outcome, reason = plan.outcome, plan.reason
+    code = timecode.said_in(then.tags) if plan.action == "drop" and plan.outcome == "kept" else None
+    if after is not None and code is not None and not any(timecode.same(code, timecode.said_in(t)) for t in _all_tags(after)):
+        outcome, reason = "lost", f"it holds the timecode {code}, which did not come along"
     if now is not None:
         lost = _lost_marks(then, now)
         if lost:
@@ -54,6 +57,10 @@ def _stream_entry(plan: StreamPlan, before: MediaFacts, after: MediaFacts | None
         before=_numbers(then),
         after=None if now is None else _numbers(now),
     )
+
+
+def _all_tags(facts: MediaFacts) -> Iterable[Mapping[str, str]]:
+    return (facts.tags, *(stream.tags for stream in facts.streams))
 
 
 def _lost_marks(then: StreamFacts, now: StreamFacts) -> list[str]:
@@ -99,6 +106,7 @@ def metadata_entries(before: MediaFacts, after: MediaFacts, plan: Plan, done: Tr
         if stream.type == "video" and not stream.cover and stream.index in done.targets:
             index = done.targets[stream.index]
             entries.extend(_picture_entries(stream, before.streams[stream.index], after.streams[index]))
+            entries.extend(_timecode_entries(stream.index, before, after, after.streams[index]))
     return entries
 
 
@@ -182,6 +190,21 @@ def _picture_entries(plan: StreamPlan, then: StreamFacts, now: StreamFacts) -> I
         yield _entry("chroma location" + name, old == new, str(old), f"{old} became {new}: colours may lie half a pixel beside their place")
     if then.alpha and not now.alpha:
         yield MetadataEntry(kind="transparency" + name, outcome="lost", detail="the codec of the result has none")
+
+
+def _timecode_entries(index: int, before: MediaFacts, after: MediaFacts, now: StreamFacts) -> Iterable[MetadataEntry]:
+    own, of_file = timecode.said_in(before.streams[index].tags), timecode.said_in(before.tags)
+    code = own or of_file
+    if code is None:
+        return
+    kind = f"timecode of stream {index}"
+    if timecode.same(code, timecode.said_in(now.tags)) or (own is None and timecode.same(code, timecode.said_in(after.tags))):
+        yield MetadataEntry(kind=kind, outcome="kept", detail=code)
+    elif timecode.same(code, timecode.said_in(after.tags)):
+        detail = f"{code} became a tag of the file: no timecode track counts so at this rate"
+        yield MetadataEntry(kind=kind, outcome="changed", detail=detail)
+    else:
+        yield MetadataEntry(kind=kind, outcome="lost", detail=f"{code} did not come along")
 
 
 def _rotation_entry(plan: StreamPlan, then: StreamFacts, now: StreamFacts) -> MetadataEntry:

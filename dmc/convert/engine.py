@@ -154,7 +154,7 @@ class _Work:
                     duration_s=after.duration_s,
                 ),
                 "reason": "; ".join(damages) or None,
-                "streams": tuple(compare.stream_entries(made, facts, after, done)),
+                "streams": tuple(compare.stream_entries(made, part, after, done)),
                 "sidecars": beside,
                 "metadata": (
                     *compare.metadata_entries(part, after, made, done),

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from dmc.conversions import MediaType, check_options
-from dmc.convert import pixels
+from dmc.convert import pixels, timecode
 from dmc.convert.cut import Cut, has_nothing_of
 from dmc.convert.facts import MediaFacts, StreamFacts
 from dmc.convert.recipes import CONTAINERS, FALLBACK_SOUND, MKV, TEXT_SUBTITLES, Container, Recipe, VideoRecipe
@@ -176,6 +176,8 @@ class _Planning:
             if not stream.decodable and not (self._recipe.remux and stream.codec is not None):
                 return _drop(stream, "its codec cannot be decoded here" if stream.codec is None else "nothing in it can be decoded")
             return self._video(stream) if stream.type == "video" else self._sound(stream)
+        if stream.type == "data" and self._facts.chapters and stream.packets == len(self._facts.chapters):
+            return _said_elsewhere(stream, "it holds the titles of the chapters, which are kept as chapters")
         if self._recipe.only_sound:
             return _drop(stream, "the result is sound only", matters=False)
         if stream.type == "subtitle":
@@ -249,11 +251,11 @@ class _Planning:
         return self._aside(stream, f"{container.title} cannot hold {stream.codec or 'these'} subtitles", able=stream.codec in MKV.subtitles)
 
     def _other(self, stream: StreamFacts) -> StreamPlan:
-        if stream.type == "data" and self._facts.chapters and stream.packets == len(self._facts.chapters):
-            return _drop(stream, "it holds the titles of the chapters, which are kept as chapters", matters=False)
-        code = _timecode(stream)
-        if code is not None and any(one.type == "video" and _timecode(one) == code for one in self._facts.streams):
-            return _drop(stream, f"it holds the timecode {code}, which is kept with the pictures", matters=False)
+        code = timecode.said_in(stream.tags)
+        owner = next((one for one in self._facts.streams if one.type == "video" and timecode.said_in(one.tags) == code), None)
+        if code is not None and owner is not None:
+            fits = self._container.muxer != "mp4" or timecode.fits(code, owner.rate)
+            return _said_elsewhere(stream, f"it holds the timecode {code}, which is kept " + ("with the pictures" if fits else "as a tag"))
         said = f"{self._container.title} cannot hold {stream.type} streams of this kind"
         return self._aside(stream, said, able=stream.type == "attachment")
 
@@ -268,8 +270,9 @@ def _copy(stream: StreamFacts, reason: str) -> StreamPlan:
     return StreamPlan(stream.index, stream.type, stream.codec, "copy", "kept", reason)
 
 
-def _timecode(stream: StreamFacts) -> str | None:
-    return next((value for key, value in stream.tags.items() if key.lower() == "timecode"), None)
+def _said_elsewhere(stream: StreamFacts, reason: str) -> StreamPlan:
+    """Left out as a stream, since what it says is kept in another way."""
+    return StreamPlan(stream.index, stream.type, stream.codec, "drop", "kept", reason, matters=False)
 
 
 def _drop(stream: StreamFacts, reason: str, *, matters: bool = True) -> StreamPlan:

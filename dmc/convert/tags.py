@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from av.container import OutputContainer
 
+from dmc.convert import timecode
 from dmc.convert.facts import MediaFacts, StreamFacts
 from dmc.convert.recipes import Container
 
@@ -62,9 +63,23 @@ def write_file_tags(out: OutputContainer, facts: MediaFacts, container: Containe
     """
     for key, value in file_tags(facts).items():
         out.metadata[key] = _TEXT_ONLY.sub("", value)
+    code = _timecode_as_tag(facts) if container.muxer == "mp4" else None
+    if code is not None:
+        out.container_options["write_tmcd"] = "0"
+        if timecode.said_in(dict(out.metadata)) is None:
+            out.metadata["timecode"] = _TEXT_ONLY.sub("", code)
     if container.muxer == "mp4" and not has_cover and any(_MP4_KNOWN.match(key.lower()) is None for key in out.metadata):
         flags = out.container_options.get("movflags", "")
         out.container_options["movflags"] = flags + "+use_metadata_tags"
+
+
+def _timecode_as_tag(facts: MediaFacts) -> str | None:
+    """A timecode that a track of MP4 cannot hold; its writer drops it without a word, or refuses the whole file."""
+    for stream in facts.streams:
+        code = timecode.said_in(stream.tags) or timecode.said_in(facts.tags)
+        if stream.type == "video" and not stream.cover and code is not None and not timecode.fits(code, stream.rate):
+            return code
+    return None
 
 
 def stream_tags(facts: StreamFacts, file: MediaFacts, container: Container) -> dict[str, str]:

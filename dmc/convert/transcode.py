@@ -199,8 +199,9 @@ class _Run:
             text = encoders.add_text(self._out, plan.text, source.codec_context.subtitle_header)
             return text, TextLane(source, text, self._mux, shift, self._texts(source))
         copied = self._out.add_stream_from_template(source, opaque=True)
-        if isinstance(source, VideoStream) and isinstance(copied, VideoStream) and source.average_rate and self._container.muxer == "mp4":
-            copied.codec_context.framerate = source.average_rate  # Without it MP4 refuses a timecode, which counts pictures.
+        rate = self._facts.streams[plan.index].rate
+        if isinstance(copied, VideoStream) and rate is not None and self._container.muxer == "mp4":
+            copied.codec_context.framerate = Fraction(*rate)  # Without it MP4 refuses a timecode, which counts pictures.
         return copied, CopyLane(source, copied, self._mux, shift, self._copied(source))
 
     def _frames(self, source: Stream) -> Decoder | CutFrames:

@@ -1,5 +1,6 @@
 """Small media files made by the tests: a clip with whatever is asked for, from pictures and tones that are computed."""
 
+import base64
 import math
 import struct
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 
 RATE = 48000
+TINY_PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNg+M9QDwADgQF/e5IkGQAAAABJRU5ErkJggg==")
 
 
 def picture(number: int, width: int, height: int, pix_fmt: str = "yuv420p") -> VideoFrame:

@@ -1,6 +1,5 @@
 """What comes along: streams, times, languages, chapters, covers, rotation, colours, gaps; checked in the result itself."""
 
-import base64
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,12 +8,11 @@ import pytest
 
 from dmc.convert.limits import Limits
 from dmc.convert.probe import probe
-from tests.convert.clips import clip, frames_of, song
+from tests.convert.clips import TINY_PNG, clip, frames_of, song
 from tests.convert.works import convert
 
 VARIABLE = [0.0, 0.04, 0.3, 0.31, 0.5, 1.2, 1.24]
 MIRRORED = (0, 65536, 0, 65536, 0, 0, 0, 0, 1 << 30)
-TINY_PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNg+M9QDwADgQF/e5IkGQAAAABJRU5ErkJggg==")
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +203,10 @@ def test_sound_files_keep_tags_chapters_and_cover(media: Path, tmp_path: Path, k
     assert (tracks[1].width, tracks[1].height) == (1400, 1400)
     assert [c.title for c in facts.chapters] == ["Chapter title", "chap2"]
     assert facts.chapters[1].start_s == pytest.approx(0.6, abs=0.01)
+    if kind == "aac":
+        back = convert(done.result, "flac", tmp_path / "back")
+        assert [s.outcome for s in back.receipt.streams if s.type == "data"] == ["kept"]
+        assert [c.title for c in back.facts.chapters] == ["Chapter title", "chap2"]
     assert done.fate("tags") == ("changed" if kind == "aac" else "kept")  # With a cover, MP4 holds tags of known names only, see tags.py.
 
 
@@ -301,6 +303,7 @@ def test_a_timecode_track_comes_along_with_the_pictures(tmp_path: Path, kind: st
     assert done.report.kind == "converted", done.report.errors
     assert {key.lower(): value for key, value in done.facts.streams[0].tags.items()}["timecode"] == "01:02:03:04"
     assert "timecode 01:02:03:04, which is kept with the pictures" in done.receipt.streams[2].reason
+    assert (done.receipt.streams[2].outcome, done.fate("timecode"), done.receipt.losses) == ("kept", "kept", [])
 
 
 def test_twelve_streams_come_along_in_their_order(tmp_path: Path) -> None:
