@@ -20,7 +20,7 @@ from dmc.journal_files import JournalFiles
 from dmc.journal_lines import Edit, Entry, check_id, encode_change, encode_record, version_of
 from dmc.journal_load import Damage, Step
 from dmc.journal_reader import Reader
-from dmc.locks import ProcessLock
+from dmc.locks import ProcessLock, Waits
 from dmc.log import Log
 
 __all__ = ["Damage", "Document", "Edit", "Entry", "Folding", "encode_record"]
@@ -231,6 +231,11 @@ class Document(Reader):
             known, found = self._table.entries, loaded.entries
             odd = sorted(key for key in known.keys() | found.keys() if known.get(key) != found.get(key))
             return [*loaded.damage, *(Damage("differs", "the record on disk is another one than in memory.", key) for key in odd)]
+
+    @property
+    def waits(self) -> Waits:
+        """How long this process waited for the lock."""
+        return self._lock.waits
 
     def close(self) -> None:
         """Nothing is left to do: every change was durable when it was answered."""

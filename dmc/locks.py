@@ -17,6 +17,27 @@ from filelock import Timeout, UnixFileLock
 from dmc.errors import Locked
 
 
+class Waits:
+    """How often a lock was asked for, and the seconds that were waited for it in all; those in vain included."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self.count = 0
+        self.seconds = 0.0
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """The block waits for the lock, and ends when it is taken."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            took = time.perf_counter() - began
+            with self._guard:
+                self.count += 1
+                self.seconds += took
+
+
 class ProcessLock:
     """A lock against other processes and, at the same time, against other threads of this one. Not re-entrant.
 
@@ -27,13 +48,17 @@ class ProcessLock:
         self.path = path
         self._timeout_s = timeout_s
         self._hint = holder_hint
+        self.waits = Waits()
         self._threads = threading.Lock()
         # thread_local=False: one object is shared by all threads, and _threads is what keeps them apart.
         self._file = UnixFileLock(path, timeout=timeout_s, mode=0o600, thread_local=False, poll_interval=0.001, fallback_to_soft=False)
 
     def acquire(self, timeout_s: float | None = None) -> None:
         """Take the lock or raise Locked after `timeout_s` (default: that of the lock)."""
-        limit = self._timeout_s if timeout_s is None else timeout_s
+        with self.waits.counted():
+            self._take(self._timeout_s if timeout_s is None else timeout_s)
+
+    def _take(self, limit: float) -> None:
         deadline = time.monotonic() + limit
         if not self._threads.acquire(timeout=max(limit, 0.0)):
             raise self._locked(limit)

@@ -39,6 +39,9 @@ OFFSET_TYPE = "application/offset+octet-stream"
 ITEM_HEADER = "Dmc-Item"
 """On answers about an upload that became an item: the item's id."""
 
+LAG_HEADER = "Dmc-Watch-Lag"
+"""On the beginning of an upload that was found in an observed folder: seconds from its last change until it was noted. For `/metrics`."""
+
 PAGE_LIMIT = 200
 CHECK_LIMIT = 1000
 

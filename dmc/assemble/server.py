@@ -53,19 +53,21 @@ class Parts:
 def open_parts(settings: ServerSettings, *, recover: bool) -> Iterator[Parts]:
     """Open a data folder. `recover`: as a process that stays; otherwise as a short command that takes no lock to read."""
     from dmc.broker.admission import Admissions
-    from dmc.broker.ledger_timed import timed
+    from dmc.broker.control import Control
+    from dmc.broker.ledger_timed import TimedLedger
     from dmc.broker.threads import ThreadIndex
     from dmc.items import ItemIds
 
     data, disk, clock = settings.data_folder, RealDisk(), SystemClock()
     storage = open_storage(settings)
-    ledger = timed(open_ledger(settings, recover=recover))
+    timed = TimedLedger(open_ledger(settings, recover=recover))
+    ledger = timed.as_ledger()
     try:
         newest = ledger.newest_id()
         ids = ItemIds(newest)
         admissions = Admissions(ledger, storage, clock, ids)
-        threads = ThreadIndex(data, disk, clock)
-        yield Parts(data, disk, clock, ids, ledger, storage, admissions, open_control(settings), threads, open_tokens(settings))
+        threads, control = ThreadIndex(data, disk, clock), Control(data, disk, clock, effort=timed.effort)
+        yield Parts(data, disk, clock, ids, ledger, storage, admissions, control, threads, open_tokens(settings))
     finally:
         ledger.close()
 

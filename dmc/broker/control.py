@@ -7,12 +7,14 @@ deleted, finds another name there and stops before its next change.
 
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from dmc.broker.ledger_timed import Effort
 from dmc.clock import Clock, rfc3339
 from dmc.conversions import did_you_mean
 from dmc.errors import Locked, UsageFault
@@ -59,18 +61,26 @@ class Beat:
     beat_at: datetime
     waiting: dict[str, Any] | None = None
     frozen: bool = False
+    effort: Effort | None = None
+    """What the ledger has cost the broker's process."""
 
 
 class Control:
-    """The three files in a data folder; see the top of this file. Any process may read them."""
+    """The three files in a data folder; see the top of this file. Any process may read them.
 
-    def __init__(self, data: Path, disk: Disk, clock: Clock, *, lock_wait_s: float = LOCK_WAIT_S) -> None:
+    `effort`: what the ledger has cost this process so far; told with each sign of life, should this be the broker.
+    """
+
+    def __init__(
+        self, data: Path, disk: Disk, clock: Clock, *, lock_wait_s: float = LOCK_WAIT_S, effort: Callable[[], Effort] = Effort
+    ) -> None:
         self._disk = disk
         self._clock = clock
         self._mode = data / "broker.mode"
         self._state = data / "broker.json"
         self._epoch = data / "broker.epoch"
         self._lock = ProcessLock(data / "broker.lock", timeout_s=lock_wait_s)
+        self._effort = effort
         self._is_held = False
         self._last_beat: tuple[float, object] | None = None
         self._seen: tuple[Beat, float] | None = None  # The last sign of life that was looked at, and when it was given.
@@ -85,6 +95,11 @@ class Control:
             who = f"process {beat.pid}" if beat else "another process"
             raise Locked(f"{who} is the broker of this data folder.", "Stop it first, or let it do the work.") from problem
         self._is_held = True
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the broker works in this very process, with this object."""
+        return self._is_held
 
     def release(self) -> None:
         """Let another broker begin; does nothing if this is none."""
@@ -128,6 +143,7 @@ class Control:
             return
         beat_at = rfc3339(self._clock.now())
         state = {"mode": mode, "pid": pid, "broker_epoch": epoch, "beat_at": beat_at, "waiting": waiting, "frozen": frozen}
+        state["ledger"] = self._effort().to_plain()
         try:
             write_loosely(self._disk, self._state, json.dumps(state).encode() + b"\n")
         except OSError as problem:
@@ -139,7 +155,8 @@ class Control:
         try:
             state = json.loads(self._disk.read(self._state))
             beat_at, waiting = datetime.fromisoformat(state["beat_at"]), state.get("waiting")
-            return Beat(state["mode"], int(state["pid"]), str(state["broker_epoch"]), beat_at, waiting, state.get("frozen") is True)
+            frozen, effort = state.get("frozen") is True, Effort.from_plain(state.get("ledger"))
+            return Beat(state["mode"], int(state["pid"]), str(state["broker_epoch"]), beat_at, waiting, frozen, effort)
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

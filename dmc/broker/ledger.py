@@ -20,6 +20,7 @@ from typing import Protocol
 
 from dmc.errors import WrongStatus
 from dmc.items import TRANSITIONS, Item, Status
+from dmc.locks import Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,11 @@ class Ledger(Protocol):
     @property
     def seq(self) -> int:
         """The number of the last change this process has seen."""
+        ...
+
+    @property
+    def waits(self) -> Waits:
+        """How long this process waited for the lock of all writers; nothing is counted where there is none."""
         ...
 
     def changes_since(self, seq: int) -> list[Change] | None: ...

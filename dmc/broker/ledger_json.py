@@ -23,6 +23,7 @@ from dmc.journal import Document, Edit, Entry, Folding
 from dmc.journal_glance import Glance, glance
 from dmc.journal_load import JournalSource
 from dmc.journal_snapshot import decode_snapshot
+from dmc.locks import Waits
 
 INDEX_FILE = "index.json"
 SCHEMA = 1
@@ -107,6 +108,10 @@ class LedgerJson:
             if (item.item_id, item.status) != (key, entry.section):
                 raise Refused(f"the record under {key} says another id or status than its place.", "Mend it by hand.")
         return items
+
+    @property
+    def waits(self) -> Waits:
+        return self._document.waits
 
     @property
     def seq(self) -> int:

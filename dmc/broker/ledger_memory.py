@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dmc.broker.ledger import Change, Guard, LedgerReport, Op, Put, check_op
 from dmc.errors import Conflict
 from dmc.items import Item, Status
+from dmc.locks import Waits
 
 _REMEMBERED_CHANGES = 10_000
 
@@ -21,6 +22,7 @@ class LedgerMemory:
         self._items: dict[str, Item] = {}
         self._changes: deque[Change] = deque(maxlen=_REMEMBERED_CHANGES)
         self._seq = 0
+        self.waits = Waits()
 
     @property
     def seq(self) -> int:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from dmc.broker.ledger import Change, Finding, Guard, LedgerReport, Op, Put, check_op
-from dmc.broker.ledger_sqlite_tables import SCHEMA, TABLES, connected, item_of, record_of
+from dmc.broker.ledger_sqlite_tables import SCHEMA, TABLES, connected, fault_of, item_of, record_of
 from dmc.broker.reserve import Reserve
-from dmc.errors import Conflict, DiskFault, DiskFull, DmcError, Locked, Refused, TornLedger
+from dmc.errors import Conflict, DiskFault, DiskFull, DmcError, Locked, Refused
 from dmc.items import Item, Status
+from dmc.locks import Waits
 
 INDEX_FILE = "index.sqlite"
 RESERVE_FILE = "index.sqlite-reserve"
@@ -35,6 +36,7 @@ class LedgerSqlite:
         self._fault: DmcError | None = None
         self._changed = threading.Condition()
         self._writing, self._reading = threading.Lock(), threading.Lock()
+        self.waits = Waits()
         with self._translated():
             self._writer = connected(path, lock_timeout_s)
             self._reader = connected(path, lock_timeout_s)
@@ -264,8 +266,10 @@ class LedgerSqlite:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[int]:
         """All or nothing, alone among threads and processes; gives the sequence number of the change."""
-        with self._writing, self._translated():
-            self._writer.execute("BEGIN IMMEDIATE")
+        with self._translated(), contextlib.ExitStack() as held:
+            with self.waits.counted():
+                held.enter_context(self._writing)
+                self._writer.execute("BEGIN IMMEDIATE")
             try:
                 known = self._writer.execute("SELECT name FROM sqlite_master WHERE name = 'state'").fetchone()
                 row = self._writer.execute("SELECT seq FROM state").fetchone() if known else None
@@ -286,13 +290,9 @@ class LedgerSqlite:
             raise self._told(problem) from problem
 
     def _told(self, problem: sqlite3.Error) -> DmcError:
-        code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            return DiskFull(f"writing {self._path.name}: the disk is full.", "Free some space; dmc goes on by itself.")
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return Locked(f"{self._path.name} is held by another process.")
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return TornLedger(f"{self._path.name} is damaged: {problem}.", "Make it anew with: dmc broker rebuild")
+        known = fault_of(problem, self._path.name)
+        if known is not None:
+            return known
         self._fault = DiskFault(
             f"{self._path.name}: {problem}.",
             "Nothing more is read or written until dmc is started anew; look at the disk and the system log.",

@@ -6,6 +6,7 @@ Every statement may be repeated: those of a newer schema are run on a database o
 import sqlite3
 from pathlib import Path
 
+from dmc.errors import DiskFull, DmcError, Locked, TornLedger
 from dmc.items import Item
 
 SCHEMA = 2
@@ -41,6 +42,18 @@ def connected(path: Path, lock_timeout_s: float) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_LOG_PAGES}")
     return connection
+
+
+def fault_of(problem: sqlite3.Error, name: str) -> DmcError | None:
+    """What a fault of the database `name` means; None where it can only be the disk's."""
+    code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFull(f"writing {name}: the disk is full.", "Free some space; dmc goes on by itself.")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Locked(f"{name} is held by another process.")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return TornLedger(f"{name} is damaged: {problem}.", "Make it anew with: dmc broker rebuild")
+    return None
 
 
 def record_of(item: Item) -> str:

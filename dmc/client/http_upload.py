@@ -18,7 +18,7 @@ from dmc.client.http_calls import TRANSFER, Calls, Reply, not_ours
 from dmc.client.transport import Interrupted, LocalFault, Parcel, SourceChanged
 from dmc.errors import Busy, DmcError, ServerUnreachable
 from dmc.files import CHUNK
-from dmc.protocol import ITEM_HEADER, ITEMS, OFFSET_TYPE, TUS_VERSION, UPLOADS, ItemView
+from dmc.protocol import ITEM_HEADER, ITEMS, LAG_HEADER, OFFSET_TYPE, TUS_VERSION, UPLOADS, ItemView
 
 MOST_TURNS = 4
 """Requests in a row that may end without a byte more at the server."""
@@ -81,6 +81,8 @@ class HttpUpload:
         if parcel.options:
             values["options"] = json.dumps(parcel.options, sort_keys=True)
         headers = _TUS | {"Upload-Length": str(parcel.file_size), "Upload-Metadata": _metadata(values)}
+        if parcel.lag_s is not None:
+            headers[LAG_HEADER] = f"{parcel.lag_s:.3f}"
         reply = await self._calls.call("POST", UPLOADS, headers=headers)
         location = reply.headers.get("Location")
         if location is None:

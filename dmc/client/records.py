@@ -11,6 +11,7 @@ import os
 import stat
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -174,6 +175,12 @@ class OutboxRecord(BaseModel):
     @property
     def signature(self) -> Signature:
         return Signature(self.size, self.mtime_ns, self.ctime_ns, self.inode, self.dev)
+
+    @property
+    def lag_s(self) -> float | None:
+        """Seconds from the file's last change until it was noted; None for what was added by hand, or has changed since."""
+        lag = datetime.fromisoformat(self.created_at).timestamp() - self.ctime_ns / 1e9
+        return None if self.root is None or lag < 0 else lag
 
     @property
     def label(self) -> str:

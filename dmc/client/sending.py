@@ -245,6 +245,7 @@ def _job(
         key=record.key,
         options=record.options,
         upload_url=record.upload_url,
+        lag_s=record.lag_s,
     )
     return transport.send(
         parcel, lambda url: crew.post(partial(on_url, url)), lambda count: crew.post(partial(on_bytes, count)), crew.stopping

@@ -47,7 +47,10 @@ def note_beside(temp: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A file to send. `label` is what the user calls it; `key` makes sending idempotent; `upload_url` is where an earlier try stands."""
+    """A file to send. `label` is what the user calls it; `key` makes sending idempotent; `upload_url` is where an earlier try stands.
+
+    `lag_s`: how long after its last change it was noted, for files of observed folders; the server counts it.
+    """
 
     path: Path
     label: str
@@ -57,6 +60,7 @@ class Parcel:
     key: str
     options: dict[str, Any] = field(default_factory=dict)
     upload_url: str | None = None
+    lag_s: float | None = None
 
 
 class Transport(Protocol):

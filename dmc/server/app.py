@@ -96,7 +96,7 @@ class Server:
         overview = Overview(ledger)
         self._feed = Feed(ledger=ledger, overview=overview, threads=threads, views=views, offload=offload)
         statistics = Statistics(ledger=ledger, clock=clock, offload=offload)
-        stock = Stock(data, ledger, shelf, statistics)
+        stock = Stock(data, ledger, shelf, statistics, control)
         quota = Quota(statistics.held, offload, Allowance(limits.max_bytes_per_client, limits.max_bytes_total))
         self.uploads = OpenUploads(
             ledger=ledger, storage=storage, admissions=admissions, clock=clock, disk=disk, offload=offload, limits=limits, quota=quota
@@ -110,7 +110,14 @@ class Server:
         self._door = Door(tokens=tokens, clock=clock, offload=offload, limits=limits, identity=identities.bare(accepting=True), tls=tls)
         self._rooms = (
             *self._door.rooms,
-            Uploads(uploads=self.uploads, ledger=ledger, offload=offload, limits=limits, room=self._check_room),
+            Uploads(
+                uploads=self.uploads,
+                ledger=ledger,
+                offload=offload,
+                limits=limits,
+                room=self._check_room,
+                picked_up=self._traffic.picked_up,
+            ),
             OneShot(uploads=self.uploads, views=views, outside=self._door.outside, offload=offload, limits=limits, room=self._check_room),
             Items(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload),
             Trash(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload, days=limits.trash_days),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, disable_created_metrics, generate_latest
 
 from dmc import __version__
 from dmc.broker.control import Control
@@ -19,6 +19,8 @@ from dmc.server.stock import Stock
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNKNOWN_PATH = "other"
+LAGS_S = (1, 2, 5, 10, 30, 60, 300, 3600, 86400)
+"""Bounds of the buckets: what was there before its folder was observed, or came while the client was off, stands in the last ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,13 @@ class Traffic:
         labels = ["path", "method"]
         self._answers = Counter("dmc_http_requests", "Answers, by pattern of the path", [*labels, "status"], registry=self.numbers)
         self._seconds = Summary("dmc_http_request_seconds", "Seconds from request to answer", labels, registry=self.numbers)
+        words = "Seconds from the last change of a file in an observed folder until its client had noted it, of announced uploads"
+        self._lag = Histogram("dmc_watch_lag_seconds", words, buckets=LAGS_S, registry=self.numbers)
         self._refused = Counter("dmc_auth_failures", "Requests without a token that is known", registry=self.numbers)
+
+    def picked_up(self, lag_s: float) -> None:
+        """A client announced a file that it found in an observed folder so many seconds after its last change."""
+        self._lag.observe(lag_s)
 
     def count(self, request: web.Request, status: int, seconds: float) -> None:
         """One request was answered."""

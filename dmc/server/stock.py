@@ -11,8 +11,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
 from prometheus_client.metrics_core import Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
+from dmc.broker.control import Control
 from dmc.broker.ledger import Ledger
-from dmc.broker.ledger_timed import TimedLedger
+from dmc.broker.ledger_timed import Effort, TimedLedger
 from dmc.items import Item, Status
 from dmc.server.shelf import Shelf
 from dmc.server.statistics import Statistics
@@ -24,8 +25,9 @@ LAST_BACKUP = "backup.json"
 class Stock:
     """See the top of this file. `look` is blocking."""
 
-    def __init__(self, data: Path, ledger: Ledger, shelf: Shelf, statistics: Statistics) -> None:
+    def __init__(self, data: Path, ledger: Ledger, shelf: Shelf, statistics: Statistics, control: Control) -> None:
         self._data = data
+        self._control = control
         self._shelf = shelf
         self._statistics = statistics
         self.ledger = ledger
@@ -39,7 +41,7 @@ class Stock:
         self._media = Counter("dmc_media_processed_seconds", "Seconds of sound and video in finished items", registry=numbers)
         self._backup = Gauge("dmc_last_backup_timestamp_seconds", "When the last backup was made; 0: never", registry=numbers)
         if isinstance(self.ledger, TimedLedger):
-            numbers.register(_Writes(self.ledger))
+            numbers.register(_Efforts(self.ledger, self._control))
 
     def look(self) -> None:
         """Bring the series up to now."""
@@ -65,10 +67,22 @@ class Stock:
             return 0.0
 
 
-class _Writes(Collector):
-    def __init__(self, ledger: TimedLedger) -> None:
+class _Efforts(Collector):
+    """What the ledger costs, of this process and, where the broker is one of its own, of that one as its sign of life tells it."""
+
+    def __init__(self, ledger: TimedLedger, control: Control) -> None:
         self._ledger = ledger
+        self._control = control
 
     def collect(self) -> list[Metric]:
-        words = "Seconds that changes of the ledger took, made durable"
-        return [SummaryMetricFamily("dmc_ledger_write_seconds", words, count_value=self._ledger.writes, sum_value=self._ledger.write_s)]
+        writes = SummaryMetricFamily("dmc_ledger_write_seconds", "Seconds that changes took, made durable", labels=["process"])
+        waits = SummaryMetricFamily("dmc_lock_wait_seconds", "Seconds that were waited for the ledger's lock", labels=["process"])
+        for process, effort in self._efforts().items():
+            writes.add_metric([process], effort.writes, effort.write_s)
+            waits.add_metric([process], effort.lock_waits, effort.lock_wait_s)
+        return [writes, waits]
+
+    def _efforts(self) -> dict[str, Effort]:
+        efforts = {"server": self._ledger.effort()}
+        beat = None if self._control.is_held else self._control.last_beat()
+        return efforts if beat is None or beat.effort is None else efforts | {"broker": beat.effort}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from dmc.errors import BadRequest
 from dmc.files import safe_name
+from dmc.protocol import LAG_HEADER
 
 LARGEST = 2**63 - 1
 """No length or offset is larger: what a signed 64-bit file offset holds."""
@@ -20,6 +21,7 @@ CHECKSUMS = ("sha1", "sha256", "sha512")
 MOST_METADATA = 32
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
 _SHA512 = re.compile(r"[0-9a-f]{128}")
 _DIGEST_SIZE = {"sha1": 20, "sha256": 32, "sha512": 64}
@@ -52,6 +54,12 @@ def parse_length(headers: Mapping[str, str]) -> int | None:
             raise BadRequest("Upload-Defer-Length must be 1.")
         return None
     return parse_number(length, "Upload-Length")
+
+
+def parse_lag(headers: Mapping[str, str]) -> float | None:
+    """What a client says of how late it was; None where it says nothing, or nothing that makes sense."""
+    field = headers.get(LAG_HEADER, "")
+    return float(field) if _SECONDS.fullmatch(field) else None
 
 
 def parse_metadata(field: str | None) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -130,6 +131,9 @@ def test_files_dropped_while_it_runs_come_home(household: Household) -> None:
         until(lambda: len(list(home.rglob("*.mkv"))) == 4, household.convert_all)
         until(lambda: client.outbox.counts()[OutboxStatus.ACKNOWLEDGED] == 4)
         assert all(item.acknowledged_at for item in household.house.ledger.select())
+        request = Request(f"{household.house.url}/metrics", headers={"Authorization": f"Bearer {household.house.secret}"})
+        with urlopen(request) as reply:
+            assert b"\ndmc_watch_lag_seconds_count 4.0\n" in reply.read(), "the server knows how late the watch was"
     finally:
         client.close()
 

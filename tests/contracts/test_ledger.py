@@ -306,3 +306,26 @@ def test_a_moment_stays_what_it_was_whatever_is_changed_meanwhile(ledger):
         assert [*told, *items] == [first, second]
     with ledger.moment() as (seq, items):
         assert (seq, [item.item_id for item in items]) == (ledger.seq, [first.item_id, second.item_id, third.item_id])
+
+
+def test_what_a_durable_ledger_waits_for_its_lock_is_counted(reopen: Callable[[], Ledger]) -> None:
+    ledger = reopen()
+    before = ledger.waits.count
+    put(ledger)
+    assert ledger.waits.count > before
+    other = reopen()
+    began, entered, leave = other.waits.seconds, threading.Event(), threading.Event()
+
+    def hold() -> None:
+        entered.set()
+        assert leave.wait(PATIENCE_S)
+
+    holder = threading.Thread(target=lambda: ledger.change([Put(an_item(IDS.next()), 0)], guard=hold))
+    holder.start()
+    assert entered.wait(PATIENCE_S)
+    threading.Timer(0.3, leave.set).start()
+    put(other)
+    holder.join()
+    assert other.waits.seconds - began > 0.02, "nearly all of the 0.3 s that the lock was held"
+    other.close()
+    ledger.close()

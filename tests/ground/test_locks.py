@@ -27,6 +27,16 @@ def _holder(path: Path) -> "subprocess.Popen[str]":
     return process
 
 
+def test_what_was_waited_for_a_lock_is_counted_also_in_vain(tmp_path: Path) -> None:
+    lock, holder = ProcessLock(tmp_path / "a.lock"), ProcessLock(tmp_path / "a.lock")
+    with lock.held():
+        assert lock.waits.count == 1
+    with holder.held(), pytest.raises(Locked):
+        lock.acquire(timeout_s=0.05)
+    assert lock.waits.count == 2 and lock.waits.seconds >= 0.05
+    assert holder.waits.count == 1
+
+
 def test_a_second_process_is_refused_and_a_dead_holder_frees_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     lock = ProcessLock(path, timeout_s=20, holder_hint="Ask it to stop.")
