@@ -60,11 +60,14 @@ def listening_url(settings: ServerSettings) -> str:
     )
 
 
-def page_link(tokens: "Tokens", url: str, name: str = PAGE_TOKEN) -> str:
-    """A one-time sign-in link to the page, as the token `name`; the page's own is made if it is not there."""
+def page_link(tokens: "Tokens", url: str, base_path: str, name: str = PAGE_TOKEN) -> str:
+    """A one-time sign-in link to the page, as the token `name`; the page's own is made if it is not there.
+
+    The cookie that it earns counts below `base_path` only.
+    """
     if name == PAGE_TOKEN and all(token.name != PAGE_TOKEN for token in tokens.list()):
         tokens.create(PAGE_TOKEN, ("read", "write", "admin"))
-    return f"{url}/#sign-in={tokens.sign_in_code(name)}"
+    return f"{url}{base_path}/#sign-in={tokens.sign_in_code(name)}"
 
 
 def nobody_signed_in_yet(tokens: "Tokens") -> bool:

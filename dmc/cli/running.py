@@ -212,7 +212,7 @@ def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False
                     screen.say(line)
                 if with_link or nobody_signed_in_yet(parts.tokens):
                     screen.say("sign in to the page with this link; it works once, for 15 minutes:")
-                    screen.data(page_link(parts.tokens, server.url))
+                    screen.data(page_link(parts.tokens, server.url, settings.base_path))
                 pulse.signs["server"] = server.turns
                 rooms.watch(pulse)
             rooms.wait()

@@ -89,7 +89,7 @@ def token_create(
         return
     secret = tokens.create(name, wanted)
     if link:
-        secret = page_link(tokens, listening_url(settings), name)
+        secret = page_link(tokens, listening_url(settings), settings.base_path, name)
     if as_json:
         screen.document("token", {"name": name, "scopes": wanted, "token": secret})
     else:

@@ -51,7 +51,7 @@ def up(
     with _household(screen, server, client, folder, to or []) as (rooms, story, parts, url):
         from dmc.assemble.entry import page_link
 
-        screen.say(f"page:     {page_link(parts.tokens, url)}")
+        screen.say(f"page:     {page_link(parts.tokens, url, server.base_path)}")
         screen.say("stop:     Ctrl-C; what is unfinished goes on next time\n")
         story.follow(rooms.stop, lambda: False)
 

@@ -110,14 +110,7 @@ class Server:
         self._door = Door(tokens=tokens, clock=clock, offload=offload, limits=limits, identity=identities.bare(accepting=True), tls=tls)
         self._rooms = (
             *self._door.rooms,
-            Uploads(
-                uploads=self.uploads,
-                ledger=ledger,
-                offload=offload,
-                limits=limits,
-                room=self._check_room,
-                picked_up=self._traffic.picked_up,
-            ),
+            Uploads(uploads=self.uploads, ledger=ledger, offload=offload, limits=limits, room=self._check_room),
             OneShot(uploads=self.uploads, views=views, outside=self._door.outside, offload=offload, limits=limits, room=self._check_room),
             Items(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload),
             Trash(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload, days=limits.trash_days),

@@ -13,9 +13,11 @@ from dmc import __version__
 from dmc.broker.control import Control
 from dmc.broker.storage import Storage
 from dmc.clock import Clock
+from dmc.protocol import UPLOADS
 from dmc.server.calls import Call, add, pattern_of
 from dmc.server.offload import Offload
 from dmc.server.stock import Stock
+from dmc.server.tus_headers import parse_lag
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNKNOWN_PATH = "other"
@@ -47,10 +49,6 @@ class Traffic:
         self._lag = Histogram("dmc_watch_lag_seconds", words, buckets=LAGS_S, registry=self.numbers)
         self._refused = Counter("dmc_auth_failures", "Requests without a token that is known", registry=self.numbers)
 
-    def picked_up(self, lag_s: float) -> None:
-        """A client announced a file that it found in an observed folder so many seconds after its last change."""
-        self._lag.observe(lag_s)
-
     def count(self, request: web.Request, status: int, seconds: float) -> None:
         """One request was answered."""
         path = pattern_of(request)
@@ -60,6 +58,8 @@ class Traffic:
         self._seconds.labels(path, method).observe(seconds)
         if status == 401:
             self._refused.inc()
+        if status == 201 and path == UPLOADS and (lag_s := parse_lag(request.headers)) is not None:
+            self._lag.observe(lag_s)
 
 
 class Metrics:

@@ -26,7 +26,7 @@ from dmc.server.receiving import expect_later
 from dmc.server.replies import HttpRefusal
 from dmc.server.tokens import Scope
 from dmc.server.tus_answers import answer_item, answer_open, no_such_upload
-from dmc.server.tus_headers import CHECKSUMS, parse_lag, parse_length
+from dmc.server.tus_headers import CHECKSUMS, parse_length
 from dmc.server.upload import Upload
 
 _VERSION = Parameter("Tus-Resumable", "The version of the protocol", {"const": TUS_VERSION}, required=True)
@@ -56,22 +56,12 @@ _SINGLE = {
 class Uploads:
     """The tus endpoints."""
 
-    def __init__(
-        self,
-        *,
-        uploads: OpenUploads,
-        ledger: Ledger,
-        offload: Offload,
-        limits: ServerLimits,
-        room: Callable[[], None],
-        picked_up: Callable[[float], None],
-    ) -> None:
+    def __init__(self, *, uploads: OpenUploads, ledger: Ledger, offload: Offload, limits: ServerLimits, room: Callable[[], None]) -> None:
         self._uploads = uploads
         self._lookup = Lookup(uploads, ledger, offload)
         self._parts = Parts(uploads=uploads, lookup=self._lookup, offload=offload, limits=limits, room=room)
         self._concatenation = Concatenation(uploads=uploads, lookup=self._lookup, offload=offload, limits=limits)
         self._limits = limits
-        self._picked_up = picked_up
 
     def add_routes(self, app: web.Application) -> None:
         # Any method, since X-HTTP-Method-Override names the one that is meant.
@@ -106,8 +96,6 @@ class Uploads:
         made = await self._uploads.create(announce(request.headers, caller_of(request), length, self._limits))
         if isinstance(made, Item):
             return answer_item(request, made, 201)
-        if (lag_s := parse_lag(request.headers)) is not None:
-            self._picked_up(lag_s)
         if length == 0 or (request.can_read_body and request.content_type == OFFSET_TYPE):
             return await self._first_bytes(request, made)
         return answer_open(request, made, 201, self._uploads.expires_at(made))

@@ -125,6 +125,9 @@ def test_what_is_no_address_is_a_usage_error(home: Path, address: str) -> None:
     assert run(["client", "pair", address, "ABCDEFGH"]) == 2
 
 
-def test_a_link_is_made_beside_a_token(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_link_is_made_beside_a_token(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(["server", "token", "create", "me", "--scopes", "admin", "--link"]) == 0
     assert capsys.readouterr().out.startswith("http://127.0.0.1:8770/#sign-in=")
+    monkeypatch.setenv("DMC_SERVER__BASE_PATH", "/dmc")
+    assert run(["server", "token", "create", "you", "--scopes", "admin", "--link"]) == 0
+    assert capsys.readouterr().out.startswith("http://127.0.0.1:8770/dmc/#sign-in=")

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -72,6 +74,25 @@ def test_without_a_server_a_file_is_queued_and_that_is_success(away: Household, 
     away.dmc("client", "sync")
     wait_for("the item", away.items)
     assert _document(away.dmc("status", "--json"))["records"][0]["status"] not in {"waiting", "uploading"}
+
+
+def test_printed_sign_in_links_lead_below_the_base_path(tmp_path: Path) -> None:
+    with household(tmp_path / "home", server_settings='base_path = "/dmc"') as house:
+        house.start_server()
+        log = house.home / "server-run.out.log"
+        printed = wait_for("the link", lambda: re.search(r"^(http://\S+)#sign-in=(\S+)$", log.read_text(), re.M))
+        made = re.fullmatch(r"(http://\S+)#sign-in=(\S+)\n", house.dmc("server", "token", "create", "me", "--scopes", "admin", "--link"))
+        assert made
+        for page, code in (printed.groups(), made.groups()):
+            assert page == f"http://127.0.0.1:{house.port}/dmc/"
+            with urlopen(page) as reply:
+                assert b'src="/dmc/web/' in reply.read(), "the page asks for everything below the path"
+            asked = Request(f"{page}api/v1/session", json.dumps({"code": code}).encode(), {"Content-Type": "application/json"})
+            with urlopen(asked) as reply:
+                cookie = reply.headers["Set-Cookie"]
+            assert "Path=/dmc" in cookie, "and this is what a browser sends it with"
+            with urlopen(Request(f"{page}api/v1/statistics", headers={"Cookie": cookie.partition(";")[0]})) as reply:
+                assert reply.status == 200
 
 
 def test_a_waiting_file_can_be_cancelled_and_sent_again(away: Household, tmp_path: Path) -> None:
