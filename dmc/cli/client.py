@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ Config = Annotated[Path | None, typer.Option("--config", "-c", help="Client sett
 Where = Annotated[Path, typer.Argument(help="The folder.", file_okay=False)]
 
 
+_UNIT = "dmc-client.service"
 _STATES = {
     "present": "there",
     "empty": "empty",
@@ -104,6 +106,10 @@ def folder_add(
         bool | None,
         typer.Option("--only-new/--all", help="Leave alone, or convert, what is there already; default: asks."),
     ] = None,
+    require_mount: Annotated[
+        bool,
+        typer.Option("--require-mount", help="As a service, start only while its share is mounted; default: it is offline meanwhile."),
+    ] = False,
     config: Config = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -115,13 +121,14 @@ def folder_add(
     screen, here = screen_of(context), Path(os.path.abspath(path.expanduser()))
     if only_new is None:
         only_new = _ask_only_new(screen, here, config)
+    required = _required_mounts(here, output) if require_mount else []
     words = add_folder(config, path, to or [], output, dry_run=True, only_new=only_new)  # All that may be wrong with it is told first.
     if not dry_run:
         if only_new:
             # Before the settings say so: a client that starts in between would make the list itself, later.
             leave_existing(load_client(config if config and config.exists() else None).settings, here)
         words = add_folder(config, path, to or [], output, dry_run=False, only_new=only_new)
-        _follow_mounts(config)
+        _follow_mounts(config, required)
     screen.say(words)
 
 
@@ -139,16 +146,36 @@ def _ask_only_new(screen: Screen, folder: Path, config: Path | None) -> bool:
     return not typer.confirm("Convert what is here too? (no: only what comes from now on)", default=True, err=True)
 
 
-def _follow_mounts(config: Path | None) -> None:
-    """Where the client is a service of systemd: let it start after the mounts of its folders."""
-    from dmc.cli.guards import drop_in, following, mount_point, store
+def _required_mounts(folder: Path, output: Path | None) -> list[Path]:
+    """The folders among these two that lie on a mount. Raises WrongStatus if none does, or nobody would look at it."""
+    from dmc.cli.guards import mount_point
+    from dmc.errors import WrongStatus
+
+    if not _is_service():
+        raise WrongStatus("the client is no service of systemd here, so nothing could require a mount.", "Install it first: install/client")
+    places = [folder] if output is None else [folder, Path(os.path.abspath(output.expanduser()))]
+    found = [place for place in places if mount_point(place) != Path("/")]
+    if not found:
+        raise WrongStatus(f"{folder} lies on no mount of its own now.", "Mount its share first, or leave out --require-mount.")
+    return found
+
+
+def _is_service() -> bool:
+    from dmc.homes import user_units
+
+    return any((units / _UNIT).exists() for units in (user_units(), Path("/etc/systemd/user")))
+
+
+def _follow_mounts(config: Path | None, require: Sequence[Path] = ()) -> None:
+    """Where the client is a service of systemd: let it start after the mounts of its folders, and only with those it requires."""
+    from dmc.cli.guards import drop_in, follow
     from dmc.config import load_client
     from dmc.homes import user_units
 
-    unit = "dmc-client.service"
-    if (user_units() / unit).exists() or (Path("/etc/systemd/user") / unit).exists():
-        mounts = [mount_point(one.path) for one in load_client(config).settings.list_of_paths_to_observe]
-        store(drop_in(user_units(), unit), following(mounts))
+    if _is_service():
+        observed = load_client(config).settings.list_of_paths_to_observe
+        folders = [place for one in observed for place in (one.path, one.output_folder) if place is not None]
+        follow(drop_in(user_units(), _UNIT), folders, require)
 
 
 @folder.command("list")

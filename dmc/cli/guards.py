@@ -2,19 +2,21 @@
 
 `dmc server folder` keeps a drop-in of the server's unit: the unit starts when the mounts are there, ends when they go, and may
 write into them. The client only starts after the mounts of its folders and does not require them: it knows a folder that is away
-(its marker is missing), leaves it alone, and serves the others meanwhile.
+(its marker is missing), leaves it alone, and serves the others meanwhile. With `--require-mount` it does not start without that mount.
 """
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from dmc.files import RealDisk, write_durably
 
 HEAD = "# Kept by: {command}. Other changes belong into a file of their own beside this one.\n"
 SYSTEM_UNITS = Path("/etc/systemd/system")
 _MANAGED = re.compile(r'^RequiresMountsFor="((?:[^"\\]|\\.)*)"$', re.M)
+_ASSERTED = re.compile(_MANAGED.pattern + r"\nAssertPathIsMountPoint=(.*)$", re.M)
 
 
 def drop_in(units: Path, unit: str) -> Path:
@@ -25,7 +27,13 @@ def drop_in(units: Path, unit: str) -> Path:
 def required(file: Path) -> tuple[Path, ...]:
     """The folders that a drop-in of `dmc server folder` names."""
     text = file.read_text(encoding="utf-8") if file.exists() else ""
-    return tuple(Path(re.sub(r"\\(.)", r"\1", quoted).replace("%%", "%")) for quoted in _MANAGED.findall(text))
+    return tuple(_unquoted(quoted) for quoted in _MANAGED.findall(text))
+
+
+def asserted(file: Path) -> dict[Path, Path]:
+    """The folders that a drop-in of `dmc client folder` requires, each with the mount that must be there."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return {_unquoted(quoted): Path(mount.replace("%%", "%")) for quoted, mount in _ASSERTED.findall(text)}
 
 
 def requiring(folders: Iterable[Path], *, writable: bool) -> str:
@@ -38,10 +46,24 @@ def requiring(folders: Iterable[Path], *, writable: bool) -> str:
     return "".join(lines)
 
 
-def following(mounts: Iterable[Path]) -> str:
-    """The text of a drop-in that orders a unit after mounts, without requiring them."""
-    units = sorted({mount_unit(mount) for mount in mounts if mount != Path("/")})
-    return "".join([HEAD.format(command="dmc client folder"), "[Unit]\n", *(f"After={unit}\n" for unit in units)])
+def following(mounts: Iterable[Path], required: Mapping[Path, Path] = MappingProxyType({})) -> str:
+    """The text of a drop-in that orders a unit after mounts. Of `required` folders, each with its mount, the mounts must be there.
+
+    A user's own systemd only orders by RequiresMountsFor, since the mounts are the system's: the assertion is what keeps the unit from
+    starting. Source: systemd.unit(5).
+    """
+    units = sorted({mount_unit(mount) for mount in mounts if mount != Path("/")} - {mount_unit(mount) for mount in required.values()})
+    lines = [HEAD.format(command="dmc client folder"), "[Unit]\n", *(f"After={unit}\n" for unit in units)]
+    for folder, mount in sorted(required.items()):
+        lines += [f"RequiresMountsFor={_quoted(folder)}\n", f"AssertPathIsMountPoint={str(mount).replace('%', '%%')}\n"]
+    return "".join(lines)
+
+
+def follow(file: Path, folders: Collection[Path], require: Collection[Path] = ()) -> bool:
+    """Have a drop-in follow the mounts of `folders`, and require those of `require` and of what it required before."""
+    kept = {folder: mount for folder, mount in asserted(file).items() if folder in folders}
+    new = {folder: mount for folder in require if (mount := mount_point(folder)) != Path("/")}
+    return store(file, following(map(mount_point, folders), kept | new))
 
 
 def mount_point(folder: Path) -> Path:
@@ -73,6 +95,10 @@ def store(file: Path, text: str) -> bool:
 
 def _plain(byte: int) -> bool:
     return chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in ":_.")
+
+
+def _unquoted(text: str) -> Path:
+    return Path(re.sub(r"\\(.)", r"\1", text).replace("%%", "%"))
 
 
 def _quoted(path: Path) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmc.cli.guards import drop_in, following, mount_unit, required, requiring, store
+from dmc.cli.guards import asserted, drop_in, follow, following, mount_unit, required, requiring, store
 from dmc.cli.main import run
 
 NAMES = ["/mnt/my nas", "/a-b/.c", "/ü/x", "/mnt/50%", '/mnt/"quoted"', "/mnt/back\\slash", "/-x", "/.x"]
@@ -78,3 +78,60 @@ def test_a_client_folder_is_told_to_systemd_only_where_the_client_is_its_service
     (units / "dmc-client.service").touch()
     assert run(["client", "folder", "add", str(tmp_path / "two")]) == 0
     assert drop_in(units, "dmc-client.service").read_text().startswith("# Kept by: dmc client folder")
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """The places that are mounted, besides `/`."""
+    mounts: set[Path] = set()
+    monkeypatch.setattr("os.path.ismount", lambda path: Path(path) in mounts or Path(path) == Path("/"))
+    return mounts
+
+
+def test_a_mount_is_required_only_if_asked_and_stays_so_while_it_is_away(tmp_path: Path, mounted: set[Path]) -> None:
+    nas, usb = tmp_path / "my nas 50%", tmp_path / "usb"
+    mounted |= {nas, usb}
+    file = drop_in(tmp_path, "dmc-client.service")
+    assert follow(file, [nas / "films"], require=[nas / "films"])
+    text = file.read_text()
+    assert f"AssertPathIsMountPoint={tmp_path}/my nas 50%%\n" in text and "After=" not in text
+    assert required(file) == (nas / "films",)
+    mounted.remove(nas)
+    assert follow(file, [nas / "films", usb])
+    assert asserted(file) == {nas / "films": nas}
+    assert f"After={mount_unit(usb)}" in file.read_text()
+    follow(file, [usb])
+    assert asserted(file) == {}
+
+
+def test_systemd_accepts_the_clients_unit_with_a_required_mount(tmp_path: Path, mounted: set[Path]) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed here")
+    mounted.add(tmp_path / "a b 50%")
+    unit = tmp_path / "dmc-client.service"
+    template = Path(__file__).parents[2] / "install/systemd/user/dmc-client.service"
+    unit.write_text(template.read_text().replace("@PROGRAM@", "/bin/true"))
+    follow(drop_in(tmp_path, unit.name), [tmp_path / "a b 50%"], require=[tmp_path / "a b 50%"])
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "folders.conf" not in done.stderr, done.stderr
+
+
+def test_a_mount_that_nobody_could_require_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: set[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("DMC_HOME", raising=False)
+    (tmp_path / "share").mkdir()
+    add = ["client", "folder", "add", str(tmp_path / "share"), "--require-mount"]
+    assert run(add) == 6 and "no service" in capsys.readouterr().err
+    units = tmp_path / "config" / "systemd" / "user"
+    units.mkdir(parents=True)
+    (units / "dmc-client.service").touch()
+    assert run(add) == 6 and "no mount" in capsys.readouterr().err
+    assert not list((tmp_path / "config").rglob("*.toml")) and not (units / "dmc-client.service.d").exists()
+    mounted.add(tmp_path / "share")
+    assert run([*add, "--dry-run"]) == 0 and not (units / "dmc-client.service.d").exists()
+    assert run(add) == 0
+    assert asserted(drop_in(units, "dmc-client.service")) == {tmp_path / "share": tmp_path / "share"}
+    assert run(["client", "folder", "remove", str(tmp_path / "share")]) == 0
+    assert asserted(drop_in(units, "dmc-client.service")) == {}
