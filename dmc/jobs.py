@@ -95,3 +95,16 @@ class Report(BaseModel):
     result: ResultFacts | None = None
     reason: str | None = None
     errors: tuple[ErrorNote, ...] = ()
+
+
+class Staffing(BaseModel):
+    """How many conversions run at once here (`total`), and what that number follows from (`bound`).
+
+    `settings`: somebody chose it · `cores`: half of them · `memory`: less than `wanted` by the cores, since each gets its share of
+    memory · `most`: less than `wanted` by the cores, since more are begun only where somebody chose so.
+    """
+
+    model_config = _PLAIN
+    total: int
+    wanted: int
+    bound: Literal["settings", "cores", "memory", "most"]

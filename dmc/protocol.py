@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dmc import errors
 from dmc.conversions import MediaType
 from dmc.items import Outcome, Status
-from dmc.jobs import ErrorNote
+from dmc.jobs import ErrorNote, Staffing
 from dmc.products import Facts, PreviewsView
 
 API = "/api/v1"
@@ -142,6 +142,13 @@ class Waiting(BaseModel):
     until: str | None = None
 
 
+class WorkersView(Staffing):
+    """How many conversions a server makes at once, why so many, and how many of its workers are busy."""
+
+    model_config = _READ
+    busy: int
+
+
 class Identity(BaseModel):
     """Who answers at this address. The part after `accepting` is only told to a caller with a token."""
 
@@ -159,6 +166,8 @@ class Identity(BaseModel):
     trash_days: float | None = None
     """Days in which a deletion can be undone; 0: none."""
     waiting: Waiting | None = None
+    workers: WorkersView | None = None
+    """None while no broker works."""
     fingerprint: str | None = None
     """Of the server's certificate; None without TLS."""
     warnings: list[str] | None = None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmc.assemble.workers import limits_of, start_pool, worker_slots
+from dmc.assemble.workers import limits_of, staffing, start_pool
 from dmc.clock import SystemClock
 from dmc.config import load_server
 from dmc.conversions import DEFAULT_CONVERSIONS, ConversionType, check_options, find_conversion, guess_media_type, with_own_types
@@ -65,7 +65,7 @@ def forecasts(files: "Sequence[Wanted]", workers: int, on_progress: Callable[[fl
 
 def conversions_at_once(workers: int) -> int:
     """How many conversions run side by side here, when `workers` are asked for; 0: as the settings say."""
-    return worker_slots(workers or load_server().settings.number_of_conversion_threads)
+    return staffing(workers or load_server().settings.number_of_conversion_threads).total
 
 
 def known_type(name: str, options: dict[str, Any]) -> ConversionType:

@@ -131,11 +131,15 @@ def open_tokens(settings: ServerSettings) -> "Tokens":
 
 def build_broker(settings: ServerSettings, parts: Parts, pool: "WorkerPool") -> "Broker":
     """The broker of a data folder."""
+    from dmc.assemble.workers import staffing
     from dmc.broker.broker import Broker, BrokerSettings
     from dmc.broker.retention import Rules
 
     bounds = BrokerSettings(
-        disk_floor=settings.limits.disk_floor, retention=Rules(**settings.retention.model_dump()), quiet_hours=settings.hours()
+        disk_floor=settings.limits.disk_floor,
+        retention=Rules(**settings.retention.model_dump()),
+        quiet_hours=settings.hours(),
+        staffing=staffing(settings.number_of_conversion_threads),
     )
     return Broker(parts.ledger, parts.storage, pool, parts.clock, parts.control, parts.threads, bounds)
 

@@ -4,12 +4,13 @@ Apart from server.py, since `dmc convert` needs these and nothing else of a serv
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dmc.clock import SystemClock
 from dmc.conversions import with_own_types
 from dmc.errors import BadSettings
 from dmc.files import RealDisk, make_home
+from dmc.jobs import Staffing
 from dmc.server_settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -18,13 +19,25 @@ if TYPE_CHECKING:
     from dmc.convert.pool import WorkerPool
 
 
-def worker_slots(wanted: int) -> int:
-    """Conversions at once: as asked, else half the cores, at least two where there are two, one per 3 GiB of memory."""
-    if wanted:
-        return wanted
-    cores = len(os.sched_getaffinity(0))
+_MEMORY_EACH = 3 << 30
+_MOST = 8
+
+
+def staffing_of(chosen: int, cores: int, memory: int) -> Staffing:
+    """Conversions at once: as `chosen`, else half the cores, at least two where there are two, one per 3 GiB of `memory`, at most eight."""
+    if chosen:
+        return Staffing(total=chosen, wanted=chosen, bound="settings")
+    wanted = max(1, cores // 2, min(cores, 2))
+    by_memory = max(1, memory // _MEMORY_EACH)
+    total = min(wanted, by_memory, _MOST)
+    bound: Literal["cores", "memory", "most"] = "cores" if total == wanted else "memory" if total == by_memory else "most"
+    return Staffing(total=total, wanted=wanted, bound=bound)
+
+
+def staffing(chosen: int) -> Staffing:
+    """Conversions at once on this machine; `chosen`: the setting, 0 where nobody did."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(max(cores // 2, min(cores, 2)), memory // (3 << 30), 8))
+    return staffing_of(chosen, len(os.sched_getaffinity(0)), memory)
 
 
 def limits_of(settings: ServerSettings) -> "Limits":
@@ -41,7 +54,7 @@ def start_pool(settings: ServerSettings, warming: "Launcher | None" = None, entr
     from dmc.convert.launch import ENGINE
     from dmc.convert.pool import WorkerPool
 
-    slots = worker_slots(settings.number_of_conversion_threads)
+    slots = staffing(settings.number_of_conversion_threads).total
     pool = WorkerPool(
         slots,
         limits_of(settings),

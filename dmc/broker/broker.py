@@ -28,7 +28,7 @@ from dmc.broker.workbench import LOOK_EVERY_S, Workbench
 from dmc.clock import Clock, rfc3339
 from dmc.errors import DiskFault, DiskFull, TornLedger, Unavailable
 from dmc.items import Item, Status
-from dmc.jobs import Report
+from dmc.jobs import Report, Staffing
 from dmc.log import Log
 from dmc.quiet_hours import QuietHours
 
@@ -48,12 +48,13 @@ MOST_FAULTS = 5
 class BrokerSettings:
     """`disk_floor`: bytes that stay free. `retention`: how long finished items are kept. `upload_expiry_s`: how long an
     upload that nobody goes on with may lie in incoming/, should its server not have tidied it up before. `quiet_hours`: when nothing
-    is begun."""
+    is begun. `staffing`: how many workers the executor has, to be told."""
 
     disk_floor: int = 1024**3
     retention: Rules = field(default_factory=Rules)
     upload_expiry_s: float = 7 * 86400.0
     quiet_hours: QuietHours = field(default_factory=QuietHours)
+    staffing: Staffing | None = None
 
 
 class Broker:
@@ -281,7 +282,9 @@ class Broker:
             mode, stance = self._stances.now()
             waiting = stance.waiting or self._waiting
             said = None if waiting is None else waiting.to_plain()
-            self._control.beat(os.getpid(), self._epoch, mode, said, frozen=self._bench.is_frozen)
+            staffing = self._settings.staffing
+            workers = None if staffing is None else staffing.model_dump() | {"busy": len(self._bench.running)}
+            self._control.beat(os.getpid(), self._epoch, mode, said, frozen=self._bench.is_frozen, workers=workers)
             self._bench.tell()
         except DiskFull as problem:
             _LOG.warning("no room for the sign of life", reason=problem)

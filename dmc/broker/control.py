@@ -63,6 +63,7 @@ class Beat:
     frozen: bool = False
     effort: Effort | None = None
     """What the ledger has cost the broker's process."""
+    workers: dict[str, Any] | None = None
 
 
 class Control:
@@ -133,17 +134,26 @@ class Control:
             raise translate(problem, "setting the broker's mode") from problem
         return Wished(Mode(mode), until)
 
-    def beat(self, pid: int, epoch: str, mode: Mode, waiting: dict[str, Any] | None = None, *, frozen: bool = False) -> None:
+    def beat(
+        self,
+        pid: int,
+        epoch: str,
+        mode: Mode,
+        waiting: dict[str, Any] | None = None,
+        *,
+        frozen: bool = False,
+        workers: dict[str, Any] | None = None,
+    ) -> None:
         """Tell that the broker lives; writes only when the last time was half a second ago or there is news.
 
-        `waiting`: why the queue waits. `frozen`: the workers stand still.
+        `waiting`: why the queue waits. `frozen`: the workers stand still. `workers`: how many there are, and are busy.
         """
-        now, news = self._clock.monotonic(), (mode, waiting, frozen)
+        now, news = self._clock.monotonic(), (mode, waiting, frozen, workers)
         if self._last_beat is not None and now - self._last_beat[0] < BEAT_EVERY_S and self._last_beat[1] == news:
             return
         beat_at = rfc3339(self._clock.now())
-        state = {"mode": mode, "pid": pid, "broker_epoch": epoch, "beat_at": beat_at, "waiting": waiting, "frozen": frozen}
-        state["ledger"] = self._effort().to_plain()
+        state = {"mode": mode, "pid": pid, "broker_epoch": epoch, "beat_at": beat_at}
+        state |= {"waiting": waiting, "frozen": frozen, "workers": workers, "ledger": self._effort().to_plain()}
         try:
             write_loosely(self._disk, self._state, json.dumps(state).encode() + b"\n")
         except OSError as problem:
@@ -154,9 +164,9 @@ class Control:
         """The broker's last sign of life, of whichever process; None if there never was one."""
         try:
             state = json.loads(self._disk.read(self._state))
-            beat_at, waiting = datetime.fromisoformat(state["beat_at"]), state.get("waiting")
+            who = state["mode"], int(state["pid"]), str(state["broker_epoch"]), datetime.fromisoformat(state["beat_at"])
             frozen, effort = state.get("frozen") is True, Effort.from_plain(state.get("ledger"))
-            return Beat(state["mode"], int(state["pid"]), str(state["broker_epoch"]), beat_at, waiting, frozen, effort)
+            return Beat(*who, state.get("waiting"), frozen, effort, state.get("workers"))
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -183,6 +193,11 @@ class Control:
         if age >= STALE_BEAT_S:
             return {"code": "broker-down", "message": f"the broker gave no sign of life for {age:.0f} s.", "until": None}
         return beat.waiting
+
+    def workers(self) -> dict[str, Any] | None:
+        """How many workers there are and how many are busy, as the broker said last; None if it says nothing. Keys: Staffing's, busy."""
+        beat, age = self.last_beat(), self.beat_age_s()
+        return None if beat is None or age is None or age >= STALE_BEAT_S else beat.workers
 
     def new_epoch(self) -> str:
         """Make this the newest broker; returns its name."""

@@ -18,7 +18,7 @@ from dmc.broker.storage import Storage
 from dmc.conversions import DEFAULT_CONVERSIONS, EXTENSIONS, MediaType, describe
 from dmc.errors import BadSettings
 from dmc.files import Disk, write_durably
-from dmc.protocol import PROTOCOL, SERVER, SERVICE, TYPES, Identity, Waiting
+from dmc.protocol import PROTOCOL, SERVER, SERVICE, TYPES, Identity, Waiting, WorkersView
 from dmc.server.auth import CALLER
 from dmc.server.calls import ANYBODY, Call, add
 from dmc.server.offload import Offload
@@ -113,6 +113,7 @@ class Identities:
         if CALLER not in request:
             return json_reply(identity.model_dump(exclude_none=True))
         waiting = await self._offload.quick(self._control.waiting)
+        workers = await self._offload.quick(self._control.workers)
         return json_reply(
             identity.model_copy(
                 update={
@@ -124,6 +125,7 @@ class Identities:
                     "conversion_types": list(self._limits.conversions),
                     "trash_days": self._limits.trash_days,
                     "waiting": None if waiting is None else Waiting.model_validate(waiting),
+                    "workers": None if workers is None else WorkersView.model_validate(workers),
                     "fingerprint": self._tls.fingerprint if self._tls else None,
                     "warnings": list(self.warnings),
                 }

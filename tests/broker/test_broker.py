@@ -14,7 +14,7 @@ from dmc.broker.wishes import acknowledge, prioritise, wish
 from dmc.clock import ManualClock
 from dmc.errors import DiskFull, Locked
 from dmc.items import Outcome, Status, Wish
-from dmc.jobs import ErrorNote, MadeFile
+from dmc.jobs import ErrorNote, MadeFile, Staffing
 from dmc.quiet_hours import QuietHours, parse_window
 from tests.broker.fakes import CONTENT, RESULT, House, Workers
 
@@ -221,6 +221,16 @@ def test_a_conversion_begins_only_where_its_result_fits_beside_what_runs(house):
     house.storage.free = 1000 + 250
     house.settle()
     assert house.status(larger.item_id) is Status.IN_PROGRESS, "half of the first one's room is used up by now"
+
+
+def test_the_broker_tells_how_many_workers_there_are_and_how_many_are_busy(tmp_path):
+    house = House(tmp_path, staffing=Staffing(total=2, wanted=4, bound="memory"))
+    house.broker.start_up()
+    house.settle()
+    assert house.control.workers() == {"total": 2, "wanted": 4, "bound": "memory", "busy": 0}
+    house.add()
+    house.settle()
+    assert house.control.workers()["busy"] == 1
 
 
 def test_pause_freezes_what_runs_and_resume_goes_on(house):

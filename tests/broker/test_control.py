@@ -96,6 +96,16 @@ def test_heartbeats_are_written_twice_a_second_at_most(tmp_path, clock):
     assert ours.last_beat().beat_at > first
 
 
+def test_the_heartbeat_tells_how_many_workers_are_busy_while_it_is_fresh(tmp_path, clock):
+    ours, theirs = control(tmp_path, clock), control(tmp_path, clock)
+    assert theirs.workers() is None
+    ours.beat(1, "epoch", Mode.RUN, workers={"total": 2, "busy": 0})
+    ours.beat(1, "epoch", Mode.RUN, workers={"total": 2, "busy": 1})
+    assert theirs.workers() == {"total": 2, "busy": 1}, "a worker that begins is news, and does not wait for half a second"
+    clock.advance(40)
+    assert theirs.workers() is None
+
+
 def test_only_one_holds_the_lock_and_the_other_is_told_who(tmp_path, clock):
     ours, theirs = control(tmp_path, clock), control(tmp_path, clock)
     ours.hold()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dmc.broker.control import Mode
 from dmc.items import Outcome, Status
 from dmc.jobs import ErrorNote
 from tests.browser.conftest import PHONE, WIDE, Browser, findings, link_of
@@ -210,3 +211,21 @@ async def test_a_library_of_many_pages_loads_them_as_they_come_near(house: House
             await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
             await asyncio.sleep(0.05)
     await expect(page.locator(".tile").first).to_contain_text("129")
+
+
+async def test_the_server_view_tells_how_many_workers_are_busy_and_why_there_are_no_more(house: House, browser: Browser) -> None:
+    ids = await fill(house)
+    few = {"total": 3, "wanted": 4, "bound": "memory"}
+    house.control.beat(1, "epoch", Mode.RUN, workers=few | {"busy": 1})
+    page = await browser.tab(link_of(house))
+    await expect(page.get_by_role("heading", name="Being converted")).to_be_visible()
+    await page.get_by_role("link", name="Server", exact=True).click()
+    workers = page.locator("section[aria-labelledby='workers']")
+    await expect(workers).to_contain_text("1 of 3 busy")
+    await expect(workers).to_contain_text("3 conversions at once, not 4 as the cores would allow: each gets 3 GiB")
+    resting = {"code": "resting", "message": "what is left has failed before.", "until": None}
+    house.control.beat(1, "epoch", Mode.RUN, resting, workers=few | {"busy": 2})
+    house.begin(ids["waits.mp4"])
+    await expect(workers).to_contain_text("2 of 3 busy")
+    await expect(workers).to_contain_text("1 worker is free: What is left has failed before.")
+    await sound(page)

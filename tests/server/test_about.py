@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 
 import dmc
-from dmc.protocol import CHECK, ITEMS, SERVER, TYPES, CheckReply, Identity
+from dmc.broker.control import Mode
+from dmc.protocol import CHECK, ITEMS, SERVER, TYPES, CheckReply, Identity, WorkersView
 from tests.server.conftest import House
 
 
@@ -26,6 +27,16 @@ async def test_P1_a_caller_with_a_token_learns_limits_and_space(running: House, 
     assert (said.version, said.max_file_size, said.ledger_seq) == (dmc.__version__, 64 * 1024 * 1024, running.ledger.seq)
     assert said.free_bytes
     assert "h265" in (said.conversion_types or [])
+
+
+async def test_a_caller_with_a_token_learns_how_many_workers_there_are(running: House, http: aiohttp.ClientSession) -> None:
+    async def workers() -> WorkersView | None:
+        async with http.get(SERVER) as reply:
+            return Identity.model_validate_json(await reply.text()).workers
+
+    assert await workers() is None
+    running.control.beat(1, "epoch", Mode.RUN, workers={"total": 2, "wanted": 4, "bound": "memory", "busy": 1})
+    assert await workers() == WorkersView(total=2, wanted=4, bound="memory", busy=1)
 
 
 async def test_the_instance_stays_the_same_across_restarts(running: House) -> None:

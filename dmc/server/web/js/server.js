@@ -4,14 +4,16 @@ import { CLIENTS, PAIR_CODES, STATISTICS, post, readIfThere } from "./api.js";
 import { Chart } from "./chart.js";
 import { Control, Waiting } from "./control.js";
 import { Icon } from "./icons.js";
-import { mediumName } from "./items.js";
+import { isHeld, mediumName } from "./items.js";
 import { Act, Section, useLoaded } from "./parts.js";
 import { Running } from "./queue.js";
+import { refreshServer } from "./refresh.js";
 import { useStore } from "./store.js";
-import { html, useState } from "./ui.js";
-import { ago, bytes, count, exactly, t } from "./words.js";
+import { html, useEffect, useState } from "./ui.js";
+import { ago, bytes, count, exactly, sentence, t } from "./words.js";
 
 const EVERY_MS = 15_000;
+const FOLLOWS_MS = 1000; // The broker gives a sign of life twice a second.
 const MEDIA = ["video", "audio", "image"];
 
 export function ServerView() {
@@ -19,6 +21,11 @@ export function ServerView() {
   const items = useStore((state) => state.items);
   const statistics = useLoaded(() => readIfThere(STATISTICS), [], EVERY_MS);
   const running = [...items.values()].filter((item) => item.status === "in_progress");
+  // How many are busy the server is asked for, what they do it tells by itself: the two shall fit.
+  useEffect(() => {
+    const timer = setTimeout(() => refreshServer().catch(() => undefined), FOLLOWS_MS);
+    return () => clearTimeout(timer);
+  }, [running.length]);
   return html`
     <div class="view-head"><h1 tabindex="-1">${t("server.title")}</h1><${Control} /></div>
     <${Waiting} />
@@ -29,7 +36,8 @@ export function ServerView() {
       <${Number_} icon="download" label=${t("server.saved")} value=${statistics ? bytes(statistics.saved_bytes) : "…"} note=${statistics && t("server.savedOf", { before: bytes(statistics.bytes_in), after: bytes(statistics.bytes_out) })} />
     </div>
     ${statistics && html`<${Throughput} statistics=${statistics} />`}
-    <${Section} id="workers" title=${t("workers.title")} count=${running.length}>
+    <${Section} id="workers" title=${t("workers.title")} count=${server?.workers ? t("workers.count", { busy: server.workers.busy, count: server.workers.total }) : running.length}>
+      <${Staffing} server=${server} />
       ${running.length > 0
         ? html`<ul class="list">${running.map((item) => html`<${Running} key=${item.item_id} item=${item} />`)}</ul>`
         : html`<p class="quiet">${t("workers.none")}</p>`}
@@ -39,6 +47,17 @@ export function ServerView() {
       <${Types} />
     </div>
     ${server && html`<p class="quiet small-print">${t("server.version", { version: server.version ?? "", instance: server.instance.slice(0, 8) })}</p>`}`;
+}
+
+// Why there are so many workers, and what keeps some from work though something waits.
+function Staffing({ server }) {
+  const workers = server?.workers;
+  if (!workers) return null; // Of a broker that does not work tells the note above.
+  const { total, wanted, bound, busy } = workers;
+  const idle = busy < total && server.waiting && !isHeld(server);
+  return html`
+    <p class="quiet">${t(`workers.bound.${bound}`, { count: total, wanted })}</p>
+    ${idle && html`<p>${t("workers.idle", { count: total - busy, why: sentence(server.waiting.message) })}</p>`}`;
 }
 
 const Number_ = ({ icon, label, value, note }) => html`
