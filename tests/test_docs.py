@@ -205,7 +205,9 @@ def test_metrics_in_the_alerts_and_in_other_pages_stand_in_the_table_of_operatio
     """That the table is what the server tells is held by tests/server/test_stock.py."""
     shown = set(re.findall(r"^\| `(dmc_\w+)` \|", (ROOT / "docs/operation.md").read_text(), re.M))
     for file in (ROOT / "install/prometheus/alerts.yml", *PAGES):
-        found = re.findall(r"\bdmc_[a-z_]*(?:_total|_seconds|_bytes|_sessions|_clients|_info)\b|\bdmc_items\b", file.read_text())
+        found = re.findall(
+            r"\bdmc_[a-z_]*(?:_total|_seconds|_bytes|_sessions|_clients|_info)\b|\bdmc_(?:items|clients)\b", file.read_text()
+        )
         assert set(found) <= shown, file.name
 
 

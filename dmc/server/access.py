@@ -63,10 +63,14 @@ class Access:
         return web.Response(status=204)
 
     async def _clients(self, _: web.Request) -> web.Response:
+        return json_reply(ClientList(clients=await self._offload.quick(self.clients)))
+
+    def clients(self) -> list[ClientView]:
+        """Every client that has a token, by name. Blocking."""
         by_client: dict[str, list[Token]] = {}
-        for token in await self._offload.quick(self._tokens.list):
+        for token in self._tokens.list():
             by_client.setdefault(token.client_id, []).append(token)
-        return json_reply(ClientList(clients=[self._client(client_id, tokens) for client_id, tokens in sorted(by_client.items())]))
+        return [self._client(client_id, tokens) for client_id, tokens in sorted(by_client.items())]
 
     def _client(self, client_id: str, tokens: list[Token]) -> ClientView:
         seen = [token.last_used_at for token in tokens if token.last_used_at is not None]

@@ -241,6 +241,7 @@ class Server:
             sse_clients=self._feed.listeners,
             bytes_in=self.uploads.bytes_received,
             bytes_out=self._downloads.bytes_sent,
+            clients=self._door.access.clients,
         )
 
 

@@ -40,6 +40,7 @@ class Door:
             instance_id=identity.instance,
             allowed_hosts=limits.allowed_hosts,
         )
+        self.access = Access(tokens=tokens, auth=self.auth, offload=offload)
         fingerprint = tls.fingerprint if tls else None
         self.rooms = (
             Sessions(
@@ -51,6 +52,6 @@ class Door:
                 cookie_path=limits.base_path or "/",
             ),
             Pairing(tokens=tokens, rates=rates, clock=clock, offload=offload, identity=identity, fingerprint=fingerprint),
-            Access(tokens=tokens, auth=self.auth, offload=offload),
+            self.access,
         )
         self.middlewares: tuple[Middleware, ...] = (rates.middleware, self.auth.middleware)

@@ -3,8 +3,9 @@
 Requests are counted by the pattern of their path (`/api/v1/items/{id}`), so the number of series has a bound.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, disable_created_metrics, generate_latest
@@ -14,6 +15,7 @@ from dmc.broker.control import Control
 from dmc.broker.storage import Storage
 from dmc.clock import Clock
 from dmc.protocol import UPLOADS
+from dmc.server.access import ClientView
 from dmc.server.calls import Call, add, pattern_of
 from dmc.server.offload import Offload
 from dmc.server.stock import Stock
@@ -21,18 +23,20 @@ from dmc.server.tus_headers import parse_lag
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNKNOWN_PATH = "other"
+SEEN_DAYS = {"day": 1, "week": 7, "month": 30}
 LAGS_S = (1, 2, 5, 10, 30, 60, 300, 3600, 86400)
 """Bounds of the buckets: what was there before its folder was observed, or came while the client was off, stands in the last ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is counted elsewhere, as it stands now."""
+    """What is counted elsewhere, as it stands now. `clients` is blocking."""
 
     upload_sessions: int
     sse_clients: int
     bytes_in: int
     bytes_out: int
+    clients: Callable[[], list[ClientView]]
 
 
 class Traffic:
@@ -85,6 +89,7 @@ class Metrics:
         self._offload = offload
         Gauge("dmc_build_info", "The version that runs", ["version"], registry=traffic.numbers).labels(__version__).set(1)
         self._items = Gauge("dmc_items", "Items, by status", ["status"], registry=traffic.numbers)
+        self._clients = Gauge("dmc_clients", "Clients that have a token, by when they were here last", ["seen"], registry=traffic.numbers)
         self._gauges = {
             name: Gauge(name, words, registry=traffic.numbers)
             for name, words in {
@@ -118,6 +123,9 @@ class Metrics:
                 "dmc_uptime_seconds": self._clock.monotonic() - self._began,
             }
         )
+        seen = [client.last_seen_at for client in await self._offload.quick(moment.clients)]
+        for within, count in recency(seen, self._clock.now()).items():
+            self._clients.labels(within).set(count)
         for direction, total in (("in", moment.bytes_in), ("out", moment.bytes_out)):
             self._bytes.labels(direction).inc(total - self._told[direction])
             self._told[direction] = total
@@ -128,3 +136,13 @@ class Metrics:
     def _set(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self._gauges[name].set(value)
+
+
+def recency(seen: Iterable[str | None], now: datetime) -> dict[str, int]:
+    """How many of these times (RFC 3339; None: never) lie within a day, else within a week, a month, longer ago. Pure."""
+    counts = dict.fromkeys((*SEEN_DAYS, "longer", "never"), 0)
+    for at in seen:
+        age = None if at is None else now - datetime.fromisoformat(at)
+        within = (name for name, days in SEEN_DAYS.items() if age is not None and age <= timedelta(days=days))
+        counts["never" if age is None else next(within, "longer")] += 1
+    return counts

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -9,10 +10,12 @@ import pytest
 
 from dmc.broker.control import Control, Mode
 from dmc.broker.ledger_timed import Effort, TimedLedger
+from dmc.clock import rfc3339
 from dmc.items import Status
 from dmc.jobs import ErrorNote
 from dmc.products import FACTS_FILE, Facts, Products
 from dmc.protocol import LAG_HEADER, UPLOADS
+from dmc.server.metrics import recency
 from dmc.server.tus_headers import format_metadata
 from tests.server.conftest import TUS, House
 
@@ -109,3 +112,18 @@ async def test_how_late_a_client_was_is_counted_where_it_says_so(house: House, t
     assert float(now["dmc_watch_lag_seconds_count"]) == counted
     assert float(now["dmc_watch_lag_seconds_sum"]) == (float(told or 0) if counted else 0)
     assert float(now['dmc_watch_lag_seconds_bucket{le="5.0"}']) == counted
+
+
+async def test_clients_are_counted_by_when_they_were_here_last(house: House) -> None:
+    house.tokens.create("never")
+    await house.start()
+    now = await series(house.client())
+    assert (now['dmc_clients{seen="day"}'], now['dmc_clients{seen="never"}'], now['dmc_clients{seen="month"}']) == ("1.0", "1.0", "0.0")
+
+
+def test_a_client_is_counted_in_the_shortest_time_that_holds_it() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    ages = [timedelta(days=1), timedelta(days=1, seconds=1), timedelta(days=7), timedelta(days=8), timedelta(days=30), timedelta(days=400)]
+    seen = [rfc3339(now - age) for age in ages]
+    assert recency([*seen, None], now) == {"day": 1, "week": 2, "month": 2, "longer": 1, "never": 1}
+    assert recency([rfc3339(now + timedelta(hours=1))], now)["day"] == 1, "a clock that was set back"
