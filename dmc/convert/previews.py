@@ -24,6 +24,7 @@ from dmc.convert.limits import Limits
 from dmc.convert.media import open_media, packets
 from dmc.convert.pictures_frames import upright
 from dmc.convert.pictures_open import open_picture, orientation_of
+from dmc.convert.tone import to_standard
 from dmc.products import FACTS_FILE, Facts, Preview, Products, Sprite
 
 FRAMES, COLUMNS, TILE = 20, 5, 160
@@ -66,6 +67,9 @@ def leave_products(out: Path, gallery: Gallery, file: Path, facts: MediaFacts, o
         look(gallery, file, facts, limits)
     shown = _main(facts, "video")
     turn = 1 if shown is None else orientation_by(shown.matrix)
+    if shown is not None:
+        with gallery.noting("standard range"):
+            gallery.shots.taken = to_standard(gallery.shots.taken, shown.transfer, shown.primaries)
     made: dict[str, Any] = {}
     small: Image.Image | None = None
     with gallery.noting("the poster"):

@@ -41,7 +41,7 @@ _WORDS, _NOTES = 2000, 8
 
 
 _NOT_NEEDED = ("av.__main__", "av.datasets")
-_PILLOW = ("ImageChops", "ImageCms", "ImageColor", "ImageFile", "ImageOps", "ImagePalette", "ImageSequence", "features")
+_PILLOW = ("ImageChops", "ImageCms", "ImageColor", "ImageFile", "ImageMath", "ImageOps", "ImagePalette", "ImageSequence", "features")
 
 
 def warm_up() -> None:
