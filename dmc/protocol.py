@@ -125,12 +125,16 @@ class ItemView(BaseModel):
 
 
 class ItemPage(BaseModel):
-    """Items, the newest first; `cursor` is set when there are more. `total` is how many there are on all pages together."""
+    """Items, the newest first; `cursor` is set when there are more. `total` is how many there are on all pages together.
+
+    `deleted`: of the ids that were asked for, those that somebody deleted; whoever sent them need not offer them again.
+    """
 
     model_config = _READ
     items: list[ItemView]
     cursor: str | None = None
     total: int | None = None
+    deleted: list[str] = Field(default_factory=list)
 
 
 class Waiting(BaseModel):

@@ -9,7 +9,7 @@ from functools import partial
 
 from dmc.client.catalog import Catalog
 from dmc.client.crew import Crew
-from dmc.client.following import disowned, followed, reopened
+from dmc.client.following import deleted, disowned, followed, reopened
 from dmc.client.link import Link
 from dmc.client.records import OutboxRecord
 from dmc.client.verdict import Verdict
@@ -80,13 +80,13 @@ class Asking:
         )
         return True
 
-    def _told_of_failed(self, asked: set[str], views: dict[str, ItemView]) -> None:
+    def _told_of_failed(self, asked: set[str], views: dict[str, ItemView | None]) -> None:
         self._busy = False
         self._link.worked()
         now = self._clock.now()
         records = {record_id: item_id for record_id, item_id in self._queues.failed_at(self._link.name).items() if item_id in asked}
         for record_id, item_id in records.items():
-            if item_id not in views:
+            if item_id not in views:  # What was deleted may come out of the trash again.
                 self._queues.let_rest(record_id)
         if self._catalog.update_all(
             records, lambda record: reopened(record, view, now) if (view := views.get(record.item_id or "")) else None
@@ -104,21 +104,24 @@ class Asking:
         transport = self._link.transport
         self._crew.submit(self._link.lane("ask"), lambda: transport.progress(asked), partial(self._told, asked), self._not_told)
 
-    def _told(self, asked: Sequence[str], views: dict[str, ItemView]) -> None:
+    def _told(self, asked: Sequence[str], views: dict[str, ItemView | None]) -> None:
         self._busy = False
         self._link.worked()
         records = self._items(unfinished_only=False)
         now = self._clock.now()
 
         def change(record: OutboxRecord) -> OutboxRecord | None:
-            view = views.get(record.item_id or "")
-            return disowned(record, record.item_id or "") if view is None else followed(record, view, now)
+            item_id = record.item_id or ""
+            if item_id not in views:
+                return disowned(record, item_id)
+            view = views[item_id]
+            return deleted(record, now) if view is None else followed(record, view, now)
 
         before = {record_id: self._status(record_id) for item_id in asked for record_id in records.get(item_id, ())}
         self._catalog.update_all(before, change)
         if any(self._status(record_id) != status for record_id, status in before.items()):
             self._changed_at = self._clock.monotonic()
-        etas = [view.progress.eta_s for view in views.values() if view.progress and view.progress.eta_s is not None]
+        etas = [view.progress.eta_s for view in views.values() if view and view.progress and view.progress.eta_s is not None]
         self._nearest_s = min([*etas, *([self._nearest_s] if self._nearest_s is not None else [])], default=None)
         if not self._round:
             self._pause()

@@ -12,11 +12,12 @@ from typing import Any
 from dmc.client import following, requests, route
 from dmc.client.model import ServerAddress
 from dmc.client.outbox import Outbox
+from dmc.client.parcels import parcel_of
 from dmc.client.records import DOWNLOAD, OutboxRecord, OutboxStatus
 from dmc.client.sync import LOCK_NAME
-from dmc.client.transport import Parcel, Transport
+from dmc.client.transport import Transport
 from dmc.clock import Clock
-from dmc.errors import DmcError, Locked, NotFound, Refused, ServerUnreachable, Unavailable, WrongStatus
+from dmc.errors import DmcError, Locked, NotFound, Refused, ServerUnreachable, Unavailable, UnknownItem, WrongStatus
 from dmc.files import Disk
 from dmc.items import ItemIds
 from dmc.locks import ProcessLock
@@ -52,6 +53,7 @@ class Errand:
         """What servers that did not answer had to say, a sentence each."""
         self.put_off: dict[str, Unavailable] = {}
         """Why no server took a record yet, by its id."""
+        self._deleted: set[str | None] = set()  # Items that somebody deleted at their server, by the last look.
         self._only_now: set[str] = set()  # Records that shall not wait for a later try.
 
     @property
@@ -77,17 +79,20 @@ class Errand:
         return requests.find(self._outbox, record_id)
 
     def live(self, records: Sequence[OutboxRecord]) -> dict[str, ItemView]:
-        """What the servers say now of records that are with them, by item id; a server that is away is left out."""
+        """What the servers say now of records that are with them, by item id; servers that are away, and what is deleted, are left out."""
         views: dict[str, ItemView] = {}
-        self.unreachable = []
+        self.unreachable, self._deleted = [], set()
         for address, transport in self._servers:
             mine = [r.item_id for r in records if r.item_id and r.server_name == address.name and r.status.is_at_server]
             if not mine:
                 continue
             try:
-                views |= transport.progress(mine)
+                told = transport.progress(mine)
             except DmcError as problem:
                 self.unreachable.append(f"{address.name}: {problem.message}")
+                continue
+            views |= {item_id: view for item_id, view in told.items() if view is not None}
+            self._deleted |= told.keys() - views.keys()
         return views
 
     def waiting(self, records: Sequence[OutboxRecord]) -> dict[str, Waiting]:
@@ -159,7 +164,7 @@ class Errand:
                 continue
             try:
                 instance = transport.reach().instance
-                view = transport.send(_parcel(record), lambda _: None, lambda _: None, self._stop.is_set)
+                view = transport.send(parcel_of(record), lambda _: None, lambda _: None, self._stop.is_set)
             except Unavailable as problem:
                 said.append(problem)
                 continue
@@ -198,7 +203,8 @@ class Errand:
             views = self.live(records)
             for record in records:
                 view = views.get(record.item_id or "")
-                if view is not None and view.status.is_finished and not OutboxStatus(record.status).is_done:
+                is_over = record.item_id in self._deleted if view is None else view.status.is_finished
+                if is_over and not OutboxStatus(record.status).is_done:
                     record = self._ended(record, view)
                 mark = (record.status, view.progress if view else None)
                 if told.get(record.id) != mark:
@@ -208,9 +214,11 @@ class Errand:
                 return
             self._clock.wait(self._stop, LOOK_S)
 
-    def _ended(self, record: OutboxRecord, view: ItemView) -> OutboxRecord:
+    def _ended(self, record: OutboxRecord, view: ItemView | None) -> OutboxRecord:
         now = self._clock.now()
-        return requests.change(self._outbox, record.id, lambda kept: following.followed(kept, view, now))
+        return requests.change(
+            self._outbox, record.id, lambda kept: following.followed(kept, view, now) if view is not None else following.deleted(kept, now)
+        )
 
     # --- Results and wishes ----------------------------------------------------------------------------------------
 
@@ -245,7 +253,11 @@ class Errand:
         if record.item_id is None or record.status is OutboxStatus.PARKED:
             requests.send_again(self._outbox, record)
             return f"{record.label} will be sent."
-        self._way(record).retry(record.item_id)
+        try:
+            self._way(record).retry(record.item_id)
+        except UnknownItem:
+            requests.change(self._outbox, record.id, lambda kept: kept.sent_again())
+            return f"{record.label} is not at the server any more; it will be sent again."
         requests.retried(self._outbox, record)
         return f"{record.label}: the server was asked to try again."
 
@@ -268,19 +280,6 @@ class Errand:
         for _, transport in self._servers:
             transport.close()
         self._outbox.close()
-
-
-def _parcel(record: OutboxRecord) -> Parcel:
-    return Parcel(
-        path=record.path,
-        label=record.label,
-        file_size=record.size,
-        sha512=record.sha512,
-        conversion_type=record.conversion_type,
-        key=record.key,
-        options=record.options,
-        upload_url=record.upload_url,
-    )
 
 
 def _is_over(record: OutboxRecord, view: ItemView | None) -> bool:

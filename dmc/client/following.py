@@ -5,7 +5,7 @@ from datetime import datetime
 from dmc.client.records import OF_SERVER, OutboxRecord, OutboxStatus
 from dmc.clock import rfc3339
 from dmc.items import Status
-from dmc.jobs import MadeFile, ResultFacts
+from dmc.jobs import ErrorNote, MadeFile, ResultFacts
 from dmc.protocol import ItemView
 
 CHECKED_AFTER_S = 60.0
@@ -44,6 +44,24 @@ def disowned(record: OutboxRecord, item_id: str) -> OutboxRecord | None:
     if record.status is OutboxStatus.FETCHED:
         return record.changed(status=OutboxStatus.ACKNOWLEDGED, reason="the server no longer knows the item; its result is here")
     return record.sent_again("the server no longer knew the item")
+
+
+def deleted(record: OutboxRecord, now: datetime) -> OutboxRecord | None:
+    """Somebody deleted the item at the server: nothing of it comes home by itself, and its file is not offered again."""
+    if not record.status.is_at_server:
+        return None
+    if record.status is OutboxStatus.FETCHED:
+        return record.changed(status=OutboxStatus.ACKNOWLEDGED, reason="it was deleted at the server; its result is here")
+    note = ErrorNote(code="deleted", message="it was deleted at the server.", hint="To have it converted all the same: dmc retry ID")
+    ended = {"status": OutboxStatus.ACKNOWLEDGED, "outcome": "failed", "errors": (note,), "reason": None}
+    return record.changed(**ended, result=None, result_path=None, last_checked_at=rfc3339(now))
+
+
+def asked_anew(record: OutboxRecord) -> OutboxRecord | None:
+    """The server does not give out the item any more: the next look tells whether it was deleted there or forgotten."""
+    if record.status is OutboxStatus.FETCHED or record.item_id is None:
+        return disowned(record, record.item_id or "")
+    return made_anew(record)
 
 
 def made_anew(record: OutboxRecord) -> OutboxRecord | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from dmc.client import deliver, naming
 from dmc.client.catalog import Catalog
 from dmc.client.crew import Crew
-from dmc.client.following import disowned, made_anew
+from dmc.client.following import asked_anew, made_anew
 from dmc.client.link import Link
 from dmc.client.model import ObservedPath
 from dmc.client.originals import put_away
@@ -188,7 +188,7 @@ class Homing:
             self._queues.return_unharmed(record_id)
             return
         if isinstance(problem, UnknownItem):
-            self._catalog.update(record_id, lambda kept: disowned(kept, kept.item_id or ""))
+            self._catalog.update(record_id, asked_anew)
         elif isinstance(problem, OSError | LocalFault):
             told = deliver.local(problem, what) if isinstance(problem, OSError) else problem
             self._say_once(record, told)

@@ -13,10 +13,11 @@ from dmc.client.catalog import Catalog
 from dmc.client.crew import Crew
 from dmc.client.following import accepted
 from dmc.client.link import Link
+from dmc.client.parcels import parcel_of
 from dmc.client.queues import Bucket, Stage
 from dmc.client.records import OutboxRecord, OutboxStatus, parked
 from dmc.client.settle import signature_of
-from dmc.client.transport import Parcel, SourceChanged, Transport
+from dmc.client.transport import SourceChanged, Transport
 from dmc.client.verdict import Verdict
 from dmc.clock import Clock
 from dmc.errors import Unavailable
@@ -236,19 +237,8 @@ def _job(
         if answer.item is not None:
             return answer.item
         raise SourceChanged(reason)
-    parcel = Parcel(
-        path=record.path,
-        label=record.label,
-        file_size=record.size,
-        sha512=record.sha512,
-        conversion_type=record.conversion_type,
-        key=record.key,
-        options=record.options,
-        upload_url=record.upload_url,
-        lag_s=record.lag_s,
-    )
     return transport.send(
-        parcel, lambda url: crew.post(partial(on_url, url)), lambda count: crew.post(partial(on_bytes, count)), crew.stopping
+        parcel_of(record), lambda url: crew.post(partial(on_url, url)), lambda count: crew.post(partial(on_bytes, count)), crew.stopping
     )
 
 

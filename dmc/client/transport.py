@@ -80,8 +80,8 @@ class Transport(Protocol):
         """Send a file and return its item. `on_url` is told the upload's URL before the first byte, so that it can be written down."""
         ...
 
-    def progress(self, item_ids: list[str]) -> dict[str, ItemView]:
-        """The state of items; those that the server does not know are missing from the answer."""
+    def progress(self, item_ids: list[str]) -> dict[str, ItemView | None]:
+        """The state of items; None of those that somebody deleted there. Those that the server does not know are missing."""
         ...
 
     def abandon(self, upload_url: str) -> None:

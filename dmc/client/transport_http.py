@@ -99,10 +99,10 @@ class HttpTransport(Transport):
     def abandon(self, upload_url: str) -> None:
         self._run(self._calls.call("DELETE", upload_url, headers={"Tus-Resumable": TUS_VERSION}, fine=(404, 409, 410)))
 
-    def progress(self, item_ids: list[str]) -> dict[str, ItemView]:
+    def progress(self, item_ids: list[str]) -> dict[str, ItemView | None]:
         query = "&".join(f"id={item_id}" for item_id in item_ids)
         page = _parsed(ItemPage, self._run(self._calls.call("GET", f"{ITEMS}?{query}")).json())
-        return {item.item_id: item for item in page.items}
+        return {item.item_id: item for item in page.items} | dict.fromkeys(page.deleted)
 
     def fetch(self, item_id: str, result: MadeFile, temp: Path, stop: Callable[[], bool] = never, beside: bool = False) -> None:
         self._run(HttpDownload(self._calls, item_id, result, temp, stop, beside=beside).run())

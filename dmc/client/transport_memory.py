@@ -54,6 +54,7 @@ class MemoryServer:
         self.received = 0
         self.uploads: dict[str, Upload] = {}
         self.items: dict[str, ItemView] = {}
+        self.trash: dict[str, ItemView] = {}
         self.originals: dict[str, bytes] = {}
         self.results: dict[str, bytes] = {}
         self.sidecars: dict[tuple[str, str], bytes] = {}
@@ -87,8 +88,17 @@ class MemoryServer:
     def fail(self, item_id: str, code: str, message: str = "it did not work.") -> None:
         self._change(item_id, status=Status.FINISHED_WITH_ERRORS, errors=[ErrorNote(code=code, message=message)])
 
+    def delete(self, item_id: str) -> None:
+        """Somebody deletes the item, which is put into the trash."""
+        self.trash[item_id] = self.items[item_id]
+        self.forget(item_id)
+
+    def restore(self, item_id: str) -> None:
+        """Somebody takes the item out of the trash."""
+        self.items[item_id] = self.trash.pop(item_id)
+
     def forget(self, item_id: str) -> None:
-        """The item is deleted, or a backup from before it was restored."""
+        """The item went by its days, or a backup from before it was restored."""
         self.items.pop(item_id, None)
         self.keys = {key: known for key, known in self.keys.items() if known != item_id}
 
@@ -221,9 +231,10 @@ class MemoryTransport(Transport):
         if upload is not None:
             self._server.keys.pop(upload.parcel.key, None)
 
-    def progress(self, item_ids: list[str]) -> dict[str, ItemView]:
+    def progress(self, item_ids: list[str]) -> dict[str, ItemView | None]:
         self._server.meet()
-        return {item_id: self._server.items[item_id] for item_id in item_ids if item_id in self._server.items}
+        items, trash = self._server.items, self._server.trash
+        return {item_id: items.get(item_id) for item_id in item_ids if item_id in items or item_id in trash}
 
     def fetch(self, item_id: str, result: MadeFile, temp: Path, stop: Callable[[], bool] = never, beside: bool = False) -> None:
         self._server.meet()

@@ -68,10 +68,17 @@ class Items:
     def _named(self, ids: list[str], caller: Caller) -> ItemPage:
         if len(ids) > PAGE_LIMIT:
             raise BadRequest(f"at most {PAGE_LIMIT} ids at once.")
-        found = [
-            item for item_id in ids if (item := self._ledger.get(item_id)) is not None and is_shown(item) and caller.sees(item.client_id)
-        ]
-        return ItemPage(items=self._views.many(found), total=len(found))
+        found, deleted = [], []
+        for item_id in ids:
+            item = self._ledger.get(item_id)
+            owner = self._overview.deleted(item_id) if item is None else item.client_id
+            if owner is None or not caller.sees(owner):
+                continue
+            if item is not None and is_shown(item):
+                found.append(item)
+            else:
+                deleted.append(item_id)
+        return ItemPage(items=self._views.many(found), total=len(found), deleted=deleted)
 
     def _page(self, asked: Asked, before: str, limit: int) -> ItemPage:
         ids, total = self._overview.ids(asked, before, limit + 1)

@@ -43,7 +43,9 @@ class Trash:
             item = self._item(request)
             if self._days and request.query.get("for_good") != "true":
                 return self._views.one(trash(self._ledger, self._clock, item.item_id))
-            return self._views.one(wish(self._ledger, item.item_id, Wish.DELETE))
+            after = wish(self._ledger, item.item_id, Wish.DELETE)
+            self._overview.note_deleted(after)
+            return self._views.one(after)
 
         return json_reply(await self._offload.quick(delete), status=202)
 

@@ -146,7 +146,8 @@ class HttpServer:
 
     async def _items(self, request: web.Request) -> web.Response:
         found = self.memory.progress(request.query.getall("id"))
-        return _json(ItemPage(items=list(found.values())))
+        views = [view for view in found.values() if view is not None]
+        return _json(ItemPage(items=views, deleted=[item_id for item_id, view in found.items() if view is None]))
 
     async def _item(self, request: web.Request) -> web.Response:
         return _json(self.memory._item(request.match_info["id"]))

@@ -5,6 +5,7 @@ import threading
 from dmc.client.errand import Errand
 from dmc.client.outbox_memory import MemoryOutbox
 from dmc.client.records import OutboxStatus
+from dmc.client.transport_memory import MemoryTransport
 from tests.client.world import World
 
 
@@ -17,3 +18,21 @@ def test_watching_ends_when_all_that_is_left_waits_to_be_downloaded(world: World
     told = errand.changes([])
     assert next(told)[0].id == record.id
     assert next(told, None) is None
+
+
+def test_what_is_deleted_at_the_server_ends_the_wait_and_is_sent_again_only_by_a_retry(world: World) -> None:
+    outbox = MemoryOutbox(world.stored)
+    clip = world.drop("clip.mp4")
+    servers = [(world.addresses[0], MemoryTransport(world.server))]
+    errand = Errand(state=world.folder, outbox=outbox, servers=servers, disk=world.disk, clock=world.clock, stop=threading.Event())
+    record = errand.add(clip, "h265", {})
+
+    def deleted_once_sent(*_: object) -> None:
+        for item_id in list(world.server.items):
+            world.server.delete(item_id)
+
+    errand.deliver([record.id], until_done=True, tell=deleted_once_sent)
+    record = errand.look(record.id)
+    assert (record.status, record.outcome, record.errors[0].code) == (OutboxStatus.ACKNOWLEDGED, "failed", "deleted")
+    assert errand.retry(record) == "clip.mp4 is not at the server any more; it will be sent again."
+    assert errand.look(record.id).is_sendable

@@ -206,6 +206,15 @@ def test_law_9_a_transfer_that_is_stopped_goes_on_later(transport: Transport, se
     assert (tmp_path / "temp").read_bytes() == CONTENT[::-1]
 
 
+def test_what_somebody_deleted_is_told_apart_from_what_is_not_known(transport: Transport, server: MemoryServer, tmp_path: Path) -> None:
+    item = send(transport, parcel(tmp_path))
+    unknown = "01a00000-0000-7000-8000-000000000000"
+    server.delete(item.item_id)
+    assert transport.progress([item.item_id, unknown]) == {item.item_id: None}
+    server.restore(item.item_id)
+    assert transport.progress([item.item_id, unknown]) == {item.item_id: item}
+
+
 def test_wishes_reach_the_item(transport: Transport, server: MemoryServer, tmp_path: Path) -> None:
     item = send(transport, parcel(tmp_path))
     assert transport.progress([item.item_id, "01a00000-0000-7000-8000-000000000000"]).keys() == {item.item_id}

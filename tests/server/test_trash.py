@@ -4,6 +4,7 @@ import hashlib
 
 import aiohttp
 
+from dmc.broker.ledger import Delete
 from dmc.items import Status, Wish
 from dmc.protocol import CHECK, ITEMS, UPLOADS
 from dmc.server.trash import TRASH
@@ -46,6 +47,46 @@ async def test_what_is_deleted_is_hidden_and_comes_back(house: House) -> None:
         assert reply.status == 409
     async with http.delete(f"{ITEMS}/{item_id}?for_good=true") as reply:
         assert (await reply.json())["wish"] == Wish.DELETE
+
+
+async def deleted(http: aiohttp.ClientSession, item_id: str) -> list[str]:
+    async with http.get(f"{ITEMS}?id={item_id}") as reply:
+        found = await reply.json()
+        assert found["items"] == []
+        return list(found["deleted"])
+
+
+async def test_whoever_sent_an_item_is_told_that_somebody_deleted_it(house: House) -> None:
+    await house.start(trash_days=7)
+    http, stranger = house.client(), house.client(house.tokens.create("stranger"))
+    item_id = await house.upload(http, b"x")
+    house.finish(item_id, b"result")
+    async with http.delete(f"{ITEMS}/{item_id}") as reply:
+        assert reply.status == 202
+    assert (await deleted(http, item_id), await deleted(stranger, item_id)) == ([item_id], [])
+    await house.restart(trash_days=7)
+    assert await deleted(http, item_id) == [item_id], "the trash is in the ledger, so a restart forgets nothing"
+    await ids(http, ITEMS)  # Somebody has looked at the list, so the server follows what becomes of it.
+    item = house.ledger.get(item_id)
+    assert item is not None
+    house.ledger.change([Delete(item_id, item.version)])
+    assert (await deleted(http, item_id), await deleted(stranger, item_id)) == ([item_id], []), "the trash was emptied"
+
+
+async def test_what_is_deleted_for_good_is_remembered_and_what_went_by_its_days_is_not(house: House) -> None:
+    await house.start()
+    http = house.client()
+    by_hand, by_age = [await house.upload(http, name) for name in (b"x", b"y")]
+    for item_id in (by_hand, by_age):
+        house.finish(item_id, b"result")
+    await ids(http, ITEMS)
+    async with http.delete(f"{ITEMS}/{by_hand}") as reply:
+        assert reply.status == 202
+    for item_id in (by_hand, by_age):
+        item = house.ledger.get(item_id)
+        assert item is not None
+        house.ledger.change([Delete(item_id, item.version)])
+    assert (await deleted(http, by_hand), await deleted(http, by_age)) == ([by_hand], [])
 
 
 async def announce(http: aiohttp.ClientSession, length: int) -> tuple[int, dict]:
