@@ -33,7 +33,8 @@ install_role() {
 
 # put_command: `dmc` on the PATH, whichever version is the current one.
 put_command() {
-    printf '#!/bin/sh\nexec "%s/current/bin/python" -m dmc "$@"\n' "$prefix" >"$scratch/dmc"
+    # -P: never what lies in the current folder, e.g. in a checkout of another version.
+    printf '#!/bin/sh\nexec "%s/current/bin/python" -P -m dmc "$@"\n' "$prefix" >"$scratch/dmc"
     put_file "$scratch/dmc" "$bin/dmc" 755
 }
 
@@ -61,7 +62,7 @@ put_units() {
         if [ "$user_mode" = no ] && [ "$role" = server ]; then
             from=$root/install/systemd/system/$unit
         fi
-        sed "s|@PROGRAM@|$prefix/current/bin/python -m dmc|" "$from" >"$scratch/$unit"
+        sed "s|@PROGRAM@|$prefix/current/bin/python -P -m dmc|" "$from" >"$scratch/$unit"
         put_file "$scratch/$unit" "$units/$unit" 644
     done
     if [ "$user_mode" = no ] && [ "$role" = server ]; then
@@ -115,13 +116,29 @@ restart_service() {
     if ! systemd_runs; then
         return 0
     fi
-    if [ "$changes" -eq 0 ] && $systemctl is-active --quiet "$service"; then
+    if [ "$changes" -eq 0 ] && unit_stands; then
         return 0
     fi
     service_word daemon-reload
     service_word enable "$service"
+    if [ "$everybody" = yes ]; then
+        in_sessions restart
+        return 0
+    fi
     # A running conversion is put back by the stop and begins anew; nothing of the queue is lost.
     service_word restart "$service"
+    if [ "$role" = server ]; then
+        # Where the broker runs alone, it is of the same version.
+        service_word try-restart dmc-broker.service
+    fi
+}
+
+unit_stands() {
+    if [ "$everybody" = yes ]; then
+        systemctl --global is-enabled --quiet "$service"
+    else
+        $systemctl is-active --quiet "$service"
+    fi
 }
 
 closing_words() {
@@ -130,9 +147,12 @@ closing_words() {
         return 0
     fi
     [ "$dry" = no ] || return 0
+    as_owner=
+    [ "$user_mode" = yes ] || as_owner="sudo -u dmc "
     say ""
     say "dmc $role $(version_name) is in $stage$prefix."
     if systemd_runs; then
+        [ "$everybody" = no ] || say "It runs in each user's session from their next one on; in yours now: systemctl --user start $service"
         say "See it:       $systemctl status $service"
     else
         say "No systemd is at work here. Start it with: $bin/dmc $role run"
@@ -142,8 +162,9 @@ closing_words() {
     fi
     if [ "$role" = server ]; then
         say "Settings:     $config/server.toml"
+        say "The page:     $as_owner$bin/dmc server token create NAME --scopes read,write,admin --link"
     else
-        say "Next:         dmc client folder add FOLDER, then tell it a server in client.toml"
+        say "Next:         dmc client pair SERVER CODE, then dmc client folder add FOLDER"
     fi
     say "Go back:      $0 --rollback"
     say "Take it away: $prefix/install/uninstall $role$([ "$user_mode" = no ] || printf ' --user')"

@@ -10,6 +10,7 @@ dry=no
 yes=no
 rollback=no
 purge=no
+everybody=no
 stage=
 prefix=
 wheelhouse=
@@ -72,7 +73,10 @@ places() {
         state=/var/lib/dmc
         systemctl=systemctl
         if [ "$role" = client ]; then
+            # A service of every user's session: the system's own manager does not know it.
             units=/etc/systemd/user
+            systemctl="systemctl --user"
+            everybody=yes
         fi
     fi
     case "$prefix$stage" in *"
@@ -121,6 +125,9 @@ record() {
 put_folder() {
     case "$1" in / | .) return 0 ;; esac
     put_folder "$(dirname "$1")"
+    if grep -qxF "d - $1" "$records"; then
+        return 0
+    fi
     if ! [ -d "$stage$1" ]; then
         changed "make the folder $stage$1"
         [ "$dry" = yes ] || mkdir -p "$stage$1"
@@ -212,12 +219,29 @@ drop_all() {
 }
 
 systemd_runs() {
-    [ -z "$stage" ] && [ -d /run/systemd/system ] && $systemctl show-environment >/dev/null 2>&1
+    [ -z "$stage" ] && [ -d /run/systemd/system ] || return 1
+    [ "$everybody" = yes ] || $systemctl show-environment >/dev/null 2>&1
 }
 
-# service_word WORDS: one call of systemctl, told or made.
+# service_word WORDS: one call of systemctl, told or made; of a unit for everybody, for sessions to come.
 service_word() {
-    changed "run $systemctl $*"
-    # shellcheck disable=SC2086 # $systemctl is a command and its option
-    [ "$dry" = yes ] || $systemctl "$@"
+    command=$systemctl
+    if [ "$everybody" = yes ]; then
+        [ "$1" != daemon-reload ] || return 0
+        command="systemctl --global"
+    fi
+    changed "run $command $*"
+    # shellcheck disable=SC2086 # $command is a command and its option
+    [ "$dry" = yes ] || $command "$@"
+}
+
+# in_sessions restart|stop: a unit for everybody, where it runs in a session of now.
+in_sessions() {
+    for person in $(loginctl list-users --no-legend 2>/dev/null | awk '{print $2}'); do
+        if systemctl --user --machine "$person@" daemon-reload 2>/dev/null &&
+            systemctl --user --machine "$person@" is-active --quiet "$service" 2>/dev/null; then
+            changed "$1 $service of $person"
+            [ "$dry" = yes ] || systemctl --user --machine "$person@" "$1" "$service" || say "$person's own does not $1; it will with their next session."
+        fi
+    done
 }

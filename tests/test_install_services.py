@@ -155,6 +155,8 @@ def test_a_dry_run_says_all_and_writes_nothing(machine: Machine) -> None:
     assert machine.files() == {}
     for word in ("opt/dmc/current", "usr/local/bin/dmc", "etc/dmc/server.toml", "dmc-server.service", "would make"):
         assert word in told
+    lines = told.splitlines()
+    assert len(lines) == len(set(lines))
     machine.run("server", "--yes")
     there = machine.files()
     told = machine.run("uninstall", "server", "--dry-run").stderr
@@ -176,8 +178,9 @@ def test_it_asks_and_without_a_terminal_wants_a_yes(machine: Machine) -> None:
 
 def test_purge_takes_settings_and_data_of_that_role_only(machine: Machine) -> None:
     machine.run("server", "--yes")
-    for name in ("server/index.json", "client/outbox.json"):
-        file = machine.root / "var/lib/dmc" / name
+    guards = [f"etc/systemd/system/dmc-{name}.service.d/folders.conf" for name in ("server", "broker")]
+    for name in ("var/lib/dmc/server/index.json", "var/lib/dmc/client/outbox.json", *guards):
+        file = machine.root / name
         file.parent.mkdir(parents=True)
         file.write_text("{}")
     machine.run("uninstall", "server", "--yes", "--purge", typed="purge\n")
@@ -209,7 +212,7 @@ def test_for_one_user_alone_it_stays_in_their_home(tmp_path: Path) -> None:
     home = machine.root / "home-of-nobody"
     assert {path.name for path in machine.root.iterdir()} == {home.name}
     assert (home / ".config/dmc/client.toml").is_file() and (home / ".config/systemd/user/dmc-client.service").is_file()
-    assert "/home-of-nobody/.local/share/dmc/current/bin/python -m dmc client run" in (
+    assert "/home-of-nobody/.local/share/dmc/current/bin/python -P -m dmc client run" in (
         (home / ".config/systemd/user/dmc-client.service").read_text()
     )
     machine.run("uninstall", "client", "--user", "--yes")

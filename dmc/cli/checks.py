@@ -5,6 +5,7 @@ Touches nothing but a temporary file in the folders it checks.
 
 import errno
 import os
+import pwd
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -25,14 +26,42 @@ from dmc.server_settings import ServerSettings
 def examine(*, ask_servers: bool = True) -> list[Check]:
     """All checks for this machine and its settings. `ask_servers`: also how the servers of the client's settings are reached."""
     server, client = load_server().settings, load_client().settings
-    homes = (("data folder", server.data_folder), ("state folder", client.state_folder))
-    checks = [*check_folder(*homes[0], refused=not server.network_data_folder), *check_folder(*homes[1])]
-    checks += [check_space(server.data_folder, server.limits.disk_floor), servers.check_bind(server), *check_observed(client)]
+    closed = check_closed("data folder", server.data_folder)
+    checks = [closed] if closed else [*check_data(server), *servers.check_certificate(server)]
+    checks += [*check_folder("state folder", client.state_folder), servers.check_bind(server), *check_observed(client)]
     folders = sum(1 for observed in client.list_of_paths_to_observe for _ in os.walk(observed.path))
-    checks += [machine.check_inotify(folders), check_ledger(server), machine.check_clock([folder for _, folder in homes])]
-    checks += [*machine.check_codecs(), *machine.check_sandbox(server.sandbox), *machine.check_services()]
-    checks += [*servers.check_tokens(server, client), *servers.check_certificate(server)]
+    homes = [client.state_folder] if closed else [server.data_folder, client.state_folder]
+    checks += [machine.check_inotify(folders), machine.check_clock(homes), *machine.check_codecs()]
+    checks += [*machine.check_sandbox(server.sandbox), *machine.check_services(separate_broker=server.broker == "separate")]
+    checks += servers.check_tokens(server, client)
     return checks + list(servers.check_servers(client)) if ask_servers else checks
+
+
+def check_data(server: ServerSettings) -> Iterator[Check]:
+    """The server's data folder, its disk and its ledger."""
+    yield from check_folder("data folder", server.data_folder, refused=not server.network_data_folder)
+    yield check_space(server.data_folder, server.limits.disk_floor)
+    yield check_ledger(server)
+
+
+def check_closed(name: str, folder: Path) -> Check | None:
+    """What stands for all about a folder that another user's service keeps to itself; None where this user may look into it."""
+    for path in (folder, *folder.parents):
+        try:
+            owner = path.stat().st_uid
+        except OSError:
+            continue
+        if owner in (0, os.geteuid()) or os.access(path, os.R_OK | os.X_OK):
+            return None
+        return Check(name, "ok", f"{folder} is closed to this user. Its own looks at it with: {_as_user(owner)} dmc doctor")
+    return None
+
+
+def _as_user(uid: int) -> str:
+    try:
+        return f"sudo -u {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"sudo -u '#{uid}'"
 
 
 def check_folder(name: str, folder: Path, *, refused: bool = False) -> Iterator[Check]:
@@ -58,7 +87,8 @@ def _check_owner(name: str, folder: Path) -> Iterator[Check]:
     found, quoted = folder.stat(), shlex.quote(str(folder))
     if found.st_uid != os.geteuid():
         why = "A service of that user and this one would make files that the other cannot touch."
-        fix = f"sudo chown -R $(id -un) {quoted}, or run dmc as that user"
+        # Never taken from a user who has a service: only what root left there by mistake.
+        fix = f"{_as_user(found.st_uid)} dmc doctor" if found.st_uid else f"sudo chown -R $(id -un) {quoted}"
         yield Check(name, "warn", f"{folder} belongs to user {found.st_uid}, and this is user {os.geteuid()}.", fix, why)
     elif found.st_mode & 0o007:
         why = "It holds originals and tokens of people."

@@ -10,7 +10,8 @@ from dmc.cli.guards import SYSTEM_UNITS
 from dmc.convert.wire import SandboxMode
 from dmc.homes import user_units
 
-UNITS = ("dmc-server.service", "dmc-broker.service", "dmc-client.service")
+BROKER = "dmc-broker.service"
+UNITS = ("dmc-server.service", BROKER, "dmc-client.service")
 AHEAD_S = 300.0
 """A file of dmc that lies further in the future tells that the clock went back."""
 _ASK_S = 5.0
@@ -69,11 +70,11 @@ def check_sandbox(mode: SandboxMode) -> Iterator[Check]:
         yield Check("sandbox", "warn", f"missing: {part}.", fix, why)
 
 
-def check_services() -> Iterator[Check]:
-    """How the services stand that were installed for systemd; nothing where there are none."""
+def check_services(*, separate_broker: bool) -> Iterator[Check]:
+    """How the services stand that were installed for systemd; nothing where there are none. A broker's own only if it works alone."""
     for unit in UNITS:
         mine, system = (user_units() / unit).exists(), (SYSTEM_UNITS / unit).exists()
-        if not mine and not system:
+        if (not mine and not system) or (unit == BROKER and not separate_broker):
             continue
         command = ["systemctl", "--user"] if mine else ["systemctl"]
         state = _state([*command, "is-active", unit])

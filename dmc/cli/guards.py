@@ -15,6 +15,7 @@ from dmc.files import RealDisk, write_durably
 
 HEAD = "# Kept by: {command}. Other changes belong into a file of their own beside this one.\n"
 SYSTEM_UNITS = Path("/etc/systemd/system")
+ROOT_UNIT = "-.mount"
 _MANAGED = re.compile(r'^RequiresMountsFor="((?:[^"\\]|\\.)*)"$', re.M)
 _ASSERTED = re.compile(_MANAGED.pattern + r"\nAssertPathIsMountPoint=(.*)$", re.M)
 
@@ -36,14 +37,30 @@ def asserted(file: Path) -> dict[Path, Path]:
     return {_unquoted(quoted): Path(mount.replace("%%", "%")) for quoted, mount in _ASSERTED.findall(text)}
 
 
-def requiring(folders: Iterable[Path], *, writable: bool) -> str:
-    """The text of a drop-in that requires the mounts of folders. `writable`: the unit sees all else read-only, so they are opened."""
+def requiring(folders: Iterable[Path], *, writable: bool, known: str = "") -> str:
+    """The text of a drop-in that requires the mounts of folders. `writable`: the unit sees all else read-only, so they are opened.
+
+    `known`: the text of before; it tells the mounts of folders that are away now.
+    """
+    folders = tuple(folders)
     quoted = [_quoted(folder) for folder in folders]
+    mounts = sorted({unit for folder in folders if (unit := _mount_of(folder, known)) != ROOT_UNIT})
     lines = [HEAD.format(command="dmc server folder"), "[Unit]\n", *(f"RequiresMountsFor={path}\n" for path in quoted)]
+    # Also if somebody takes the disk away without asking systemd.
+    lines += [f"BindsTo={unit}\n" for unit in mounts]
     if writable:
         # The minus: a folder that is away at the start is the mount's affair, not an error in this line.
         lines += ["\n[Service]\n", *(f'ReadWritePaths="-{path[1:]}\n' for path in quoted)]
+    # It ended with its disk, or never began without it: when the disk comes, it begins.
+    lines += ["\n[Install]\n", *(f"WantedBy={unit}\n" for unit in mounts)]
     return "".join(lines)
+
+
+def _mount_of(folder: Path, known: str) -> str:
+    for above in (folder, *folder.parents):
+        if os.path.ismount(above) or f"\nBindsTo={mount_unit(above)}\n" in known:
+            return mount_unit(above)
+    return ROOT_UNIT
 
 
 def following(mounts: Iterable[Path], required: Mapping[Path, Path] = MappingProxyType({})) -> str:
@@ -75,7 +92,7 @@ def mount_unit(mount: Path) -> str:
     """`/mnt/my nas` → `mnt-my\\x20nas.mount`. Source: systemd.unit(5), String Escaping for Inclusion in Unit Names."""
     path = os.fsencode(mount).strip(b"/")
     if not path:
-        return "-.mount"
+        return ROOT_UNIT
     escaped = "".join(
         "-" if byte == 0x2F else chr(byte) if _plain(byte) and not (byte == 0x2E and at == 0) else f"\\x{byte:02x}"
         for at, byte in enumerate(path)

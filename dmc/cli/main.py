@@ -116,7 +116,10 @@ def _of_this_machine(problem: OSError) -> DmcError | None:
         return DiskFull("nothing more can be written: the disk is full.", "Free some space.")
     if problem.errno not in _NOT_MINE or problem.filename is None:
         return None
-    return BadSettings(f"{os.fsdecode(problem.filename)}: {problem.strerror}.", "This user may not do that there; see: dmc doctor")
+    hint = "This user may not do that there; see: dmc doctor"
+    if problem.errno == errno.EROFS:
+        hint = "Its disk is mounted read-only, or it is closed to the service; then: sudo dmc server folder add FOLDER"
+    return BadSettings(f"{os.fsdecode(problem.filename)}: {problem.strerror}.", hint)
 
 
 def _tell(problem: DmcError, as_json: bool) -> None:

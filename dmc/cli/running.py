@@ -210,7 +210,10 @@ def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False
                 screen.say(f"dmc serves at {server.url}; data in {settings.data_folder}")
                 for line in server.remarks():
                     screen.say(line)
-                if with_link or nobody_signed_in_yet(parts.tokens):
+                if not with_link and _leads_to_journal(sys.stdout):
+                    # Others read the journal too.
+                    screen.say("a link to the page: dmc server token create NAME --scopes read,write,admin --link")
+                elif with_link or nobody_signed_in_yet(parts.tokens):
                     screen.say("sign in to the page with this link; it works once, for 15 minutes:")
                     screen.data(page_link(parts.tokens, server.url, settings.base_path))
                 pulse.signs["server"] = server.turns

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -43,7 +44,28 @@ def test_a_folder_of_others_or_open_to_all_is_found(tmp_path: Path, monkeypatch:
     assert one.fix == f"chmod o-rwx '{folder}'"
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     (one,) = _wrong(list(checks.check_folder("data folder", folder)))
-    assert "belongs to user" in one.message and "chown" in one.fix
+    owner = folder.stat().st_uid
+    assert "belongs to user" in one.message
+    # A service's folder is never taken from it.
+    assert one.fix == (f"sudo -u {pwd.getpwuid(owner).pw_name} dmc doctor" if owner else f"sudo chown -R $(id -un) '{folder}'")
+
+
+def test_the_folder_of_a_service_is_left_to_its_own_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "closed" / "server"
+    folder.mkdir(parents=True)
+    assert checks.check_closed("data folder", folder) is None
+    stat = Path.stat
+
+    def theirs(path: Path, **more: bool) -> os.stat_result:
+        if path == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        found = list(stat(path, **more))
+        return os.stat_result([*found[:4], 4711, *found[5:]] if path == folder.parent else found)
+
+    monkeypatch.setattr(Path, "stat", theirs)
+    monkeypatch.setattr(os, "access", lambda path, _: path != folder.parent)
+    closed = checks.check_closed("data folder", folder)
+    assert closed is not None and closed.state == "ok" and "sudo -u '#4711' dmc doctor" in closed.message
 
 
 def test_a_share_is_no_place_for_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,13 +110,15 @@ def test_walls_that_are_missing_are_findings() -> None:
 @pytest.mark.parametrize(("state", "verdict"), [("active", "ok"), ("failed", "bad"), ("inactive", "warn"), ("", "warn")])
 def test_a_service_is_looked_at_where_one_is_installed(home: Path, monkeypatch: pytest.MonkeyPatch, state: str, verdict: str) -> None:
     monkeypatch.setattr(checks_machine, "SYSTEM_UNITS", home / "none")
-    assert list(checks_machine.check_services()) == []
+    assert list(checks_machine.check_services(separate_broker=True)) == []
     units = home / "config/systemd/user"
     units.mkdir(parents=True)
     (units / "dmc-client.service").touch()
     monkeypatch.setattr(checks_machine, "_state", lambda _: state)
-    (one,) = checks_machine.check_services()
+    (units / "dmc-broker.service").touch()
+    (one,) = checks_machine.check_services(separate_broker=False)
     assert one.state == verdict and (verdict == "ok" or "systemctl --user" in one.fix)
+    assert len(list(checks_machine.check_services(separate_broker=True))) == 2
 
 
 def test_an_open_address_wants_tls_or_a_proxy() -> None:

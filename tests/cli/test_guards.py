@@ -39,7 +39,8 @@ def test_a_folder_of_the_service_is_added_listed_and_removed(tmp_path: Path, cap
     assert run(["server", "folder", "add", str(folder), *place]) == 0
     text = (units / "dmc-server.service.d" / "folders.conf").read_text()
     assert f'RequiresMountsFor="{folder}"' in text and f'ReadWritePaths="-{folder}"' in text
-    assert "systemctl daemon-reload" in capsys.readouterr().err
+    assert (units / "dmc-broker.service.d" / "folders.conf").read_text() == text
+    assert "systemctl reenable dmc-server.service &&" in capsys.readouterr().err
     assert run(["server", "folder", "add", str(folder), *place]) == 6
     assert run(["server", "folder", "add", str(tmp_path / "absent"), *place]) == 5
     capsys.readouterr()
@@ -49,6 +50,16 @@ def test_a_folder_of_the_service_is_added_listed_and_removed(tmp_path: Path, cap
     assert run(["server", "folder", "remove", str(folder), *place]) == 0
     assert run(["server", "folder", "remove", str(folder), *place]) == 5
     assert required(drop_in(units, "dmc-server.service")) == ()
+
+
+def test_the_service_ends_with_the_mount_and_begins_with_it_also_where_it_is_away_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.ismount", lambda path: str(path) in ("/", "/mnt/usb"))
+    folders = [Path("/srv/dmc"), Path("/mnt/usb/dmc")]
+    there = requiring(folders, writable=True)
+    assert "BindsTo=mnt-usb.mount\n" in there and there.endswith("[Install]\nWantedBy=mnt-usb.mount\n") and "-.mount" not in there
+    monkeypatch.setattr("os.path.ismount", lambda path: str(path) == "/")
+    assert requiring(folders, writable=True, known=there) == there
+    assert "mnt-usb" not in requiring(folders[:1], writable=True, known=there)
 
 
 def test_systemd_accepts_the_unit_with_its_folders(tmp_path: Path) -> None:
