@@ -104,6 +104,7 @@ class ServerRoom:
         self._server, self._host, self._port = server, host, port
         self.bound = threading.Event()
         self.url = ""
+        self.port = port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = 0
 
@@ -140,6 +141,7 @@ class ServerRoom:
     async def _main(self, stop: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         host, port = await self._server.start(self._host, self._port)
+        self.port = port
         shown = f"[{host}]" if ":" in host else host
         self.url = f"{'https' if self._server.fingerprint else 'http'}://{shown}:{port}"
         _log.info("listening", url=self.url)
@@ -186,7 +188,7 @@ def run_broker(broker: "Broker") -> Callable[[threading.Event], None]:
 
 def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False) -> None:
     """`dmc server run`: the server, with the broker inside unless settings say otherwise."""
-    from dmc.assemble.entry import nobody_signed_in_yet, page_link
+    from dmc.assemble.entry import listening_url, nobody_signed_in_yet, page_link
     from dmc.assemble.server import build_broker, build_server, open_parts, server_lock
     from dmc.assemble.workers import start_pool
 
@@ -215,7 +217,9 @@ def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False
                     screen.say("a link to the page: dmc server token create NAME --scopes read,write,admin --link")
                 elif with_link or nobody_signed_in_yet(parts.tokens):
                     screen.say("sign in to the page with this link; it works once, for 15 minutes:")
-                    screen.data(page_link(parts.tokens, server.url, settings.base_path))
+                    # As this machine reaches it: 0.0.0.0 is nowhere for a browser.
+                    here = settings.model_copy(update={"listen_on_port": server.port})
+                    screen.data(page_link(parts.tokens, listening_url(here), settings.base_path))
                 pulse.signs["server"] = server.turns
                 rooms.watch(pulse)
             rooms.wait()
