@@ -13,9 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+from tests import warm
+from tests.warm import POSSIBLE, WarmProcess
 
 DEADLINE_S = 90.0
+
+Process: TypeAlias = "subprocess.Popen[bytes] | WarmProcess"
 
 
 def free_port() -> int:
@@ -36,10 +41,10 @@ def wait_for(what: str, happened: Callable[[], Any], deadline_s: float = DEADLIN
 
 
 class Household:
-    """One server and one client with an observed folder `inbox`."""
+    """One server and one client with an observed folder `inbox`. `warm`: its processes have dmc loaded already when they begin."""
 
-    def __init__(self, home: Path, *, server_settings: str = "", client_settings: str = "") -> None:
-        self.home = home
+    def __init__(self, home: Path, *, server_settings: str = "", client_settings: str = "", warm: bool = POSSIBLE) -> None:
+        self.home, self.warm = home, warm
         self.inbox = home / "inbox"
         self.inbox.mkdir(parents=True)
         self.port = free_port()
@@ -52,7 +57,7 @@ class Household:
             f"[[list_of_paths_to_observe]]\npath = {str(self.inbox)!r}\n"
             f"[[list_of_servers]]\nport = {self.port}\ntoken_file = {str(home / 'token')!r}\n"
         )
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[Process] = []
         token = self.dmc("server", "token", "create", "household", "--scopes", "read,write,admin")
         (home / "token").touch(mode=0o600)
         (home / "token").write_text(token)
@@ -76,29 +81,35 @@ class Household:
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end, however it ends."""
+        if self.warm:
+            return warm.run(*arguments, environment=self.environment, timeout=DEADLINE_S)
         command = [sys.executable, "-m", "dmc", *arguments]
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
-    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+    def start(self, *arguments: str) -> Process:
         """Start a command that stays; its words go to a log file of the household."""
-        return self.start_as([sys.executable, "-m", "dmc"], *arguments)
+        return self.start_as([] if self.warm else [sys.executable, "-m", "dmc"], *arguments)
 
-    def start_as(self, dmc: list[str], *arguments: str) -> "subprocess.Popen[bytes]":
-        """Start a command that stays, with something else in the place of `dmc`."""
-        with (self.home / f"{'-'.join(a for a in arguments if a.isalpha())}.out.log").open("ab") as log:
-            process = subprocess.Popen([*dmc, *arguments], env=self.environment, stdout=log, stderr=log)
+    def start_as(self, dmc: list[str], *arguments: str) -> Process:
+        """Start a command that stays, with something else in the place of `dmc`; nothing: a warm process."""
+        process: Process
+        with (self.home / f"{'-'.join(a for a in arguments if a.isalpha())}.out.log").open("ab") as log, open(os.devnull, "rb") as nothing:
+            if dmc:
+                process = subprocess.Popen([*dmc, *arguments], env=self.environment, stdin=nothing, stdout=log, stderr=log)
+            else:
+                process = WarmProcess(arguments, self.environment, nothing.fileno(), log.fileno(), log.fileno())
         self._processes.append(process)
         return process
 
-    def start_server(self) -> "subprocess.Popen[bytes]":
+    def start_server(self) -> Process:
         process = self.start("server", "run")
         wait_for("the server to answer", lambda: self._answers(process))
         return process
 
-    def start_client(self) -> "subprocess.Popen[bytes]":
+    def start_client(self) -> Process:
         return self.start("client", "run")
 
-    def _answers(self, process: "subprocess.Popen[bytes]") -> bool:
+    def _answers(self, process: Process) -> bool:
         assert process.poll() is None, f"the server ended with {process.returncode}:\n{self.words()}"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
             return True

@@ -19,7 +19,15 @@ def house(tmp_path: Path) -> Iterator[Household]:
         yield made
 
 
-def test_a_dropped_file_comes_home_verified_once_and_the_original_stays(house: Household) -> None:
+@pytest.fixture
+def cold(tmp_path: Path) -> Iterator[Household]:
+    """A household whose every command starts Python, as those of people do."""
+    with household(tmp_path, warm=False) as made:
+        yield made
+
+
+def test_a_dropped_file_comes_home_verified_once_and_the_original_stays(cold: Household) -> None:
+    house = cold
     house.start_server()
     house.start_client()
     drop = house.inbox / "Moon \N{ROCKET}.mp4"
