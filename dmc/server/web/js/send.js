@@ -6,7 +6,7 @@ const { tus } = window;
 
 const WAITS_MS = [300, 1000, 2000, 4000, 8000, 15_000, ...new Array(500).fill(20_000)]; // About three hours, from the last byte on.
 const FINAL = new Set([400, 401, 403, 413, 415, 460, 507]);
-const SMALL_CHUNK = 50 * 1024 ** 2;
+const CHUNKS = [50 * 1024 ** 2, 8 * 1024 ** 2, 1_000_000]; // The last one fits into what proxies take that nobody has told otherwise.
 const CHUNK_MEMORY = "dmc-chunk";
 
 /**
@@ -14,16 +14,17 @@ const CHUNK_MEMORY = "dmc-chunk";
  * smaller() when a proxy wants smaller requests: then begin again.
  *
  * No chunks by default: some browsers stall between two of them. Only a proxy that refuses a large request (413) makes us
- * cut, and the browser remembers it.
+ * cut, smaller each time, and the browser remembers it.
  */
 export function sender(job, on) {
   const { record, file } = job;
+  const chunk = chunkKnown();
   const upload = new tus.Upload(file, {
     endpoint: UPLOADS,
     uploadUrl: record.url,
     uploadSize: record.size,
     metadata: { filename: record.name, conversion_type: record.type, idempotency_key: record.key },
-    chunkSize: Number(localStorage.getItem(CHUNK_MEMORY)) || Infinity,
+    chunkSize: chunk,
     retryDelays: WAITS_MS,
     storeFingerprintForResuming: false, // Our own record holds the address; see keep.js.
     httpStack: new OwnOrigin({}),
@@ -37,8 +38,10 @@ export function sender(job, on) {
     onProgress: on.progress,
     onSuccess: on.done,
     onError: (problem) => {
-      if (isProxysLimit(problem) && !localStorage.getItem(CHUNK_MEMORY)) {
-        localStorage.setItem(CHUNK_MEMORY, String(SMALL_CHUNK));
+      const smaller = isProxysLimit(problem) && CHUNKS.find((size) => size < Math.min(chunk, record.size));
+      if (smaller) {
+        // Several uploads learn it at once: the smallest counts.
+        localStorage.setItem(CHUNK_MEMORY, String(Math.min(chunkKnown(), smaller)));
         return on.smaller();
       }
       return on.refused(wordsOf(problem), statusOf(problem) === 401);
@@ -46,6 +49,8 @@ export function sender(job, on) {
   });
   return upload;
 }
+
+const chunkKnown = () => Number(localStorage.getItem(CHUNK_MEMORY)) || Infinity;
 
 /** Let the server forget an upload; it does so by itself after a day. */
 export const giveUp = (url) => call("DELETE", url, { headers: { "Tus-Resumable": "1.0.0" } }).catch(() => undefined);
