@@ -150,15 +150,17 @@ def forget_server(settings: ClientSettings, name: str) -> None:
 
 
 def folder_states(settings: ClientSettings) -> "dict[Path, RootState]":
-    """How each watched folder stands now; writes nothing."""
+    """How each watched folder stands now, and each output folder outside of them; writes nothing."""
     from dmc.client.marker import FILE_NAME, Marks
+    from dmc.client.model import apart
 
-    marks = Marks(settings.state_folder / FILE_NAME, RealDisk())
-    return {observed.path: marks.peek(observed.path) for observed in settings.list_of_paths_to_observe}
+    marks, observed = Marks(settings.state_folder / FILE_NAME, RealDisk()), settings.list_of_paths_to_observe
+    outputs = {place: marks.peek_home(place) for one in observed if (place := apart(one.path, one.output_folder)) is not None}
+    return outputs | {one.path: marks.peek(one.path) for one in observed}
 
 
 def trust_folder(settings: ClientSettings, folder: Path) -> None:
-    """Let whatever stands at the place of a watched folder be the one that this client knows by it."""
+    """Let whatever stands at the place of a watched folder, or of an output folder, be the one that this client knows by it."""
     from dmc.client.marker import FILE_NAME, Marks
 
     Marks(settings.state_folder / FILE_NAME, RealDisk()).forget(folder)

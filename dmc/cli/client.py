@@ -2,14 +2,17 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dmc.cli import client_trash, pairing
 from dmc.cli.render import DryRun, Json, Screen, screen_of
+
+if TYPE_CHECKING:
+    from dmc.client.scan import RootState
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The client: watches folders, brings results home.")
 folder = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Watched folders.")
@@ -188,18 +191,31 @@ def folder_list(context: typer.Context, config: Config = None, as_json: Json = F
     settings = load_client(config).settings
     observed, states = settings.list_of_paths_to_observe, folder_states(settings)
     if as_json:
-        folders = [one.model_dump(mode="json") | {"state": states[one.path].value} for one in observed]
+        folders = [
+            one.model_dump(mode="json") | {"state": states[one.path].value, "output_state": _output_state(one.output_folder, states)}
+            for one in observed
+        ]
         screen.document("folders", {"folders": folders})
         return
     rows = [
         [
             str(one.path),
             ", ".join(f"{m}: {t}" for m, t in one.conversion_types.items() if m in one.observed_media_types),
-            _STATES[states[one.path].value],
+            _stand(states[one.path].value, _output_state(one.output_folder, states)),
         ]
         for one in observed
     ]
     screen.table(["FOLDER", "TO", "STATE"], rows)
+
+
+def _output_state(output: Path | None, states: "Mapping[Path, RootState]") -> str | None:
+    """How the output folder stands; None where it is inside the watched one."""
+    state = states.get(output) if output is not None else None
+    return None if state is None else state.value
+
+
+def _stand(state: str, output: str | None) -> str:
+    return f"{_STATES[state]}; its output folder is {_STATES[output]}" if output in ("away", "strange") else _STATES[state]
 
 
 @folder.command("trust")
@@ -212,7 +228,7 @@ def folder_trust(context: typer.Context, path: Where, config: Config = None, dry
     settings = load_client(config).settings
     if not dry_run:
         trust_folder(settings, here)
-    screen.say(f"{'would take' if dry_run else 'the client takes'} what stands at {here} for its watched folder, at its next look.")
+    screen.say(f"{'would take' if dry_run else 'the client takes'} what stands at {here} for the folder of its settings, at its next look.")
 
 
 @folder.command("test")

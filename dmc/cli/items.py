@@ -78,7 +78,7 @@ def _result_path(record: "OutboxRecord") -> str | None:
 
 
 def _offline(config: Path | None) -> list[str]:
-    """Watched folders that are not there, or have another folder in their place."""
+    """Watched folders and output folders that are not there, or have another folder in their place."""
     from dmc.assemble.client import folder_states
     from dmc.config import load_client
 

@@ -44,7 +44,7 @@ class Admit:
             return False
         here = self._catalog.at_path(path)
         same = next((known for known in reversed(here) if known.sha512 == bytes.fromhex(finding.sha512)), None)
-        if same is not None and not _is_wanted_again(same, finding):
+        if same is not None and not self._is_wanted_again(same, finding):
             self._touch(same, finding)
         elif here and self._replace(here[-1], finding, conversion):
             pass
@@ -129,13 +129,25 @@ class Admit:
         """A record of the same content whose file is no longer where it was, though its root is there."""
         for known in self._catalog.with_content(drop.sha512, conversion):
             old = decode_path(known.file_path)
-            if str(old) == path or os.path.lexists(old) or _is_wanted_again(known, drop):
+            if str(old) == path or os.path.lexists(old) or self._is_wanted_again(known, drop):
                 continue
             record = self._catalog.get(known.id)
             root = self._roots.by_key(record.root) if record else None
             if root is not None and root.is_there():
                 return known
         return None
+
+    def _is_wanted_again(self, known: Known, drop: Drop) -> bool:
+        """Whether another file with the content of `known` was dropped, and what came home for that one lies there no more.
+
+        A file that only moved, or was only touched, is still the same inode.
+        """
+        if known.status is not OutboxStatus.ACKNOWLEDGED or known.result_path is None:
+            return False
+        if known.signature.inode == drop.signature.inode or os.path.lexists(decode_path(known.result_path)):
+            return False
+        record = self._catalog.get(known.id)
+        return record is None or not self._roots.home_is_offline(record.root)
 
     def _move(self, known: Known, path: str, root: Root, drop: Drop) -> None:
         place = {"file_path": encode_path(path), "root": root.key}
@@ -195,13 +207,3 @@ class Admit:
                 | fields
             )
         )
-
-
-def _is_wanted_again(known: Known, drop: Drop) -> bool:
-    """Whether another file with the content of `known` was dropped, and what came home for that one lies there no more.
-
-    A file that only moved, or was only touched, is still the same inode.
-    """
-    if known.status is not OutboxStatus.ACKNOWLEDGED or known.result_path is None:
-        return False
-    return known.signature.inode != drop.signature.inode and not os.path.lexists(decode_path(known.result_path))

@@ -96,13 +96,12 @@ class Homing:
         )
 
     def _has_no_place(self, record: OutboxRecord, folder: Path) -> bool:
-        """Whether the result would land on what is not the observed folder: then it waits, at the server, until that is back."""
+        """Whether the result would land on what is not its folder: then it waits, at the server, until that is back."""
         observed = self._observed.get(record.root or "")
-        if observed is None or not folder.is_relative_to(observed.path) or not self._roots.is_offline(record.root):
+        if observed is None or not folder.is_relative_to(observed.apart or observed.path) or not self._roots.home_is_offline(record.root):
             return False
-        self._say_once(
-            record, LocalFault(f"{observed.path.name} is offline: its result waits.", "Mount it, or see: dmc client folder list")
-        )
+        place = observed.apart or observed.path
+        self._say_once(record, LocalFault(f"{place.name} is offline: its result waits.", "Mount it, or see: dmc client folder list"))
         self._queues.put_off(record.id, self._clock.monotonic(), self._link.draw, AWAY_S)
         return True
 
@@ -126,6 +125,7 @@ class Homing:
         self._queues.give_back(record_id)
         if record is not None:
             self._link.log.info("home", record=record_id, item=record.item_id, name=place.name)
+            self._roots.home_is_offline(record.root)  # Now that it holds something it is marked.
             self._came_home(record)
 
     def _place(self, record: OutboxRecord) -> Path:

@@ -1,4 +1,5 @@
-"""Which folder is the observed one? A small file in it holds an id, and `roots.json` in the client's state remembers that id.
+"""Which folder is the observed one, or the one that results go to? A small file in it holds an id; `roots.json` in the client's state
+remembers that id.
 
 A disk that is not mounted, or another one in its place, shows a folder without that id: nothing is inferred from it, taken from it
 or put into it. The marker is written when a folder first holds something; one that cannot be written into goes without.
@@ -67,6 +68,25 @@ class Marks:
             return RootState.STRANGE
         # The marker was removed from it, or the folder was made anew at its old place on the same disk.
         return state if _inode_of(root) == known.inode or state is RootState.EMPTY else RootState.UNSURE
+
+    def look_home(self, folder: Path) -> RootState:
+        """How a `folder` for results stands, which the client may make itself: EMPTY if it may. Marks it once it holds something."""
+        state = self._of_home(folder, self.look(folder))
+        if state is RootState.UNSURE:  # Deleted on its own disk and made anew, most likely by this client.
+            self._remember(folder)
+            return self.peek(folder)
+        return state
+
+    def peek_home(self, folder: Path) -> RootState:
+        """The same without writing anything."""
+        return self._of_home(folder, self.peek(folder))
+
+    def _of_home(self, folder: Path, state: RootState) -> RootState:
+        known = self._marks.get(encode_path(folder))
+        if state is not RootState.AWAY or os.path.lexists(folder):
+            return state
+        above = next(here for here in folder.parents if os.path.isdir(here))
+        return RootState.EMPTY if known is None or _disk_of(above) == known.disk else RootState.AWAY
 
     def forget(self, root: Path) -> None:
         """Take whatever stands at `root` at the next look for the observed folder."""

@@ -78,7 +78,7 @@ class Mirror:
             return None
         for folder, due in list(self._due.items()):
             if due.at <= now and self._crew.free(_LANE):
-                if due.root.is_offline():
+                if due.root.is_offline() or due.root.home_is_offline():
                     due.at = now + AGAIN_S
                     continue
                 names = list(islice(due.names, AT_ONCE))

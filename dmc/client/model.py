@@ -43,9 +43,19 @@ class ObservedPath:
         return self.output or self.path / OUTPUT_FOLDER
 
     @property
+    def apart(self) -> Path | None:
+        """See `apart`."""
+        return apart(self.path, self.output)
+
+    @property
     def trash(self) -> Path:
         """The folder that originals are moved to; on the same file system, so that moving is one rename."""
         return self.path / TRASH_FOLDER
+
+
+def apart(observed: Path, output: Path | None) -> Path | None:
+    """The folder for results if it may lie on another disk than the observed one, which tells nothing of it then."""
+    return None if output is None or output.is_relative_to(observed) else output
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Looks once a day. While either lies there the record stays, since it is what keeps the file from being converted again, and so it does
 while the original lies in the trash. The month begins with the first look that misses both and is written down then; a look that sees
-either ends it. Nothing is inferred from a folder that is offline. Belongs to the sync thread; only the looking runs in a worker.
+either ends it. Nothing is inferred from a folder that is offline, nor from one for results whose disk is not there. Belongs to the sync
+thread; only the looking runs in a worker.
 """
 
 import os
@@ -57,7 +58,8 @@ class Retire:
         self._next_at = now + EVERY_S
         places = self._catalog.places(OutboxStatus.ACKNOWLEDGED)
         if places:
-            self._crew.submit("sweep", partial(_look, places, self._catalog.missing()), self._looked, _not_looked)
+            there = [root.observed.apart or root.observed.path for root in self._roots.all if root.home_is_there()]
+            self._crew.submit("sweep", partial(_look, places, self._catalog.missing(), there), self._looked, _not_looked)
 
     def _looked(self, looked: Looked) -> None:
         for start in range(0, len(looked.seen), MOST):
@@ -86,10 +88,10 @@ class Retire:
         return over, to_note
 
     def _is_there(self, key: str, known: dict[str, bool]) -> bool:
-        """Whether the root is; looked at once per day, not once per record."""
+        """Whether the root is, and is no mount point without its disk where its results go; looked at once per day, not once per record."""
         if key not in known:
             root = self._roots.by_key(key)
-            known[key] = root is not None and root.is_there()
+            known[key] = root is not None and root.is_there() and not root.home_is_offline()
         return known[key]
 
 
@@ -126,23 +128,23 @@ def _seconds(since: str | None, now: datetime) -> float | None:
     return None if since is None else (now - datetime.fromisoformat(since)).total_seconds()
 
 
-def _look(places: Sequence[Places], missing: Collection[str]) -> Looked:
-    """`missing`: the records that were missed before. Runs in a worker thread."""
+def _look(places: Sequence[Places], missing: Collection[str], there: Sequence[Path]) -> Looked:
+    """`missing`: the records that were missed before; `there`: folders with results whose disks are. Runs in a worker thread."""
     gone, back = [], []
     for record_id, file, result in places:
-        if _is_gone(decode_path(file)) and _is_taken_away(result):
+        if _is_gone(decode_path(file)) and _is_taken_away(result, there):
             gone.append(record_id)
         elif record_id in missing and any(os.path.lexists(decode_path(place)) for place in (file, result) if place is not None):
             back.append(record_id)
     return Looked(gone, back)
 
 
-def _is_taken_away(result: str | None) -> bool:
-    """Whether the result lies there no more, though its folder is there."""
+def _is_taken_away(result: str | None, there: Sequence[Path]) -> bool:
+    """Whether the result lies there no more, though its folder is there, or was deleted below one that is."""
     if result is None:
         return True
     place = decode_path(result)
-    return os.path.isdir(place.parent) and _is_gone(place)
+    return _is_gone(place) and (os.path.isdir(place.parent) or any(place.is_relative_to(folder) for folder in there))
 
 
 def _is_gone(place: Path) -> bool:

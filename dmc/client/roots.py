@@ -33,6 +33,7 @@ class Root:
         *,
         polled: bool,
         see: Callable[[Path], RootState] = root_state,
+        see_home: Callable[[Path], RootState] = root_state,
         left: Left | None = None,
     ) -> None:
         self.observed = observed
@@ -43,7 +44,9 @@ class Root:
         self.next_walk_at = 0.0
         self.folders = 0
         self.deaf = False
+        self.home = RootState.PRESENT
         self._see = see
+        self._see_home = see_home
         self._shut = shut
         self._rules = IgnoreRules(observed.patterns)
         self._folders: list[Path] = []
@@ -84,6 +87,7 @@ class Root:
                 interval = timing.rescan_polled_s if self.polled or self.deaf else timing.rescan_s
                 self.next_walk_at = now + interval * draw.uniform(0.75, 1.25)
                 self._tally = Tally()
+                self.home_is_offline()  # So that it is marked before it ever goes away.
                 self._walk = iter(()) if self.is_offline() else walk(self.observed.path, self._rules, self._shut, tally=self._tally)
             elif self._folders:
                 start = self._folders.pop()
@@ -109,23 +113,43 @@ class Root:
         self._look()
         return self.state.is_offline
 
+    def home_is_there(self) -> bool:
+        """Whether a result that is missing is really gone, rather than the disk it lies on."""
+        return self._look_home() is RootState.PRESENT if self.observed.apart is not None else self.is_there()
+
+    def home_is_offline(self) -> bool:
+        """Whether results would land on what is not their folder, or in no folder at all."""
+        return self._look_home().is_offline if self.observed.apart is not None else self.is_offline()
+
+    def _look_home(self) -> RootState:
+        before, self.home = self.home, self._see_home(self.observed.results)
+        _tell("output", self.observed.results, before, self.home)
+        return self.home
+
     def _look(self) -> None:
-        state = self._see(self.observed.path)
-        if state.is_offline and state is not self.state:
-            _LOG.warning("root missing" if state is RootState.AWAY else "another root", root=self.observed.path.name)
-        elif self.state.is_offline and not state.is_offline:
-            _LOG.info("root back", root=self.observed.path.name)
-        self.state = state
+        before, self.state = self.state, self._see(self.observed.path)
+        _tell("root", self.observed.path, before, self.state)
+
+
+def _tell(what: str, folder: Path, before: RootState, now: RootState) -> None:
+    if now.is_offline and now is not before:
+        _LOG.warning(f"{what} missing" if now is RootState.AWAY else f"another {what}", **{what: folder.name})
+    elif before.is_offline and not now.is_offline:
+        _LOG.info(f"{what} back", **{what: folder.name})
 
 
 class Roots:
-    """All observed folders; a file below two of them belongs to the inner one. `see` says how one stands (marker.py)."""
+    """All observed folders; a file below two of them belongs to the inner one.
+
+    `see` says how one stands, `see_home` the same of a folder for results elsewhere (marker.py).
+    """
 
     def __init__(
         self,
         observed: Sequence[ObservedPath],
         see: Callable[[Path], RootState] = root_state,
         left: Callable[[Path], Left] | None = None,
+        see_home: Callable[[Path], RootState] = root_state,
     ) -> None:
         places = [place for each in observed for place in (each.path, each.results, each.trash)]
         self.all = [
@@ -134,6 +158,7 @@ class Roots:
                 _below(each.path, places),
                 polled=is_polled(each.path),
                 see=see,
+                see_home=see_home,
                 left=left(each.path) if left is not None and each.leave_existing else None,
             )
             for each in observed
@@ -152,6 +177,11 @@ class Roots:
         """Whether the observed folder `key` is not there, or another folder is in its place."""
         root = self._by_key.get(key or "")
         return root is not None and root.is_offline()
+
+    def home_is_offline(self, key: str | None) -> bool:
+        """The same of the folder that results of `key` go to."""
+        root = self._by_key.get(key or "")
+        return root is not None and root.home_is_offline()
 
     def observed(self) -> dict[str, ObservedPath]:
         return {root.key: root.observed for root in self.all}

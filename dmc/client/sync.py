@@ -94,7 +94,8 @@ class Sync:
         self._timing = timing or Timing()
         self._client_name = client_name
         self._draw = draw or random.Random()  # noqa: S311 - spreads waits, guards no secret
-        self._roots = Roots(observed, Marks(state / marker.FILE_NAME, disk).look, lambda root: Left(state, root, disk))
+        marks = Marks(state / marker.FILE_NAME, disk)
+        self._roots = Roots(observed, marks.look, lambda root: Left(state, root, disk), marks.look_home)
         self._ids = ItemIds(max(outbox.ids(), default=None))
         self._pins = Pins(state / FILE_NAME, disk)
         self._lock = ProcessLock(state / LOCK_NAME, timeout_s=0.0, holder_hint="Another dmc client works with this state folder.")

@@ -103,6 +103,31 @@ def test_a_retention_that_no_calendar_holds_is_refused(home: Path, days: str) ->
     assert run(["config", "check"]) == 2
 
 
+def test_an_output_folder_whose_disk_is_not_there_is_shown_as_offline(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, output = home / "inbox", home / "archive"
+    for place in (folder, output):
+        place.mkdir()
+        (place / "clip.mp4").write_bytes(b"x")
+    assert run(["client", "folder", "add", str(folder), "--output", str(output)]) == 0
+    state = load_client(None).settings.state_folder
+    state.mkdir(parents=True, exist_ok=True)
+    Marks(state / FILE_NAME, RealDisk()).look_home(output)
+
+    def said(*words: str) -> str:
+        capsys.readouterr()
+        assert run([*words]) == 0
+        return capsys.readouterr().out
+
+    assert json.loads(said("client", "folder", "list", "--json"))["folders"][0]["output_state"] == "present"
+    assert "offline" not in said("client", "folder", "list")
+    (output / MARKER).write_text("0" * 32 + "\n")
+    assert json.loads(said("client", "folder", "list", "--json"))["folders"][0]["output_state"] == "strange"
+    assert "output folder is offline" in " ".join(said("client", "folder", "list").split())
+    assert json.loads(said("status", "--json"))["offline_folders"] == [str(output)]
+    said("client", "folder", "trust", str(output))
+    assert json.loads(said("status", "--json"))["offline_folders"] == []
+
+
 def test_a_folder_with_another_in_its_place_is_shown_as_offline_and_can_be_trusted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = home / "inbox"
     folder.mkdir()

@@ -1,16 +1,19 @@
 """Records end when nothing is left of what they know, and never while they keep a file from being converted again."""
 
 import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from dmc.client.model import ObservedPath
 from dmc.client.records import OutboxRecord, OutboxStatus
 from dmc.client.retire import APART_S, EVERY_S, KEPT_S, is_over, missed
 from dmc.clock import rfc3339
 from tests.client.faults import Fuse, FusedOutbox, Killed
+from tests.client.test_marker import Stick
 from tests.client.world import World
 
 MONTH_S = 31 * 24 * 3600.0
@@ -296,3 +299,33 @@ def test_no_moment_of_the_clock_ends_a_record_that_was_not_missed_again_before(w
     assert second is not None
     assert missed(second, month) is None
     assert [is_over(second, month + timedelta(seconds=seconds)) for seconds in (-1, 0, APART_S - 1, APART_S)] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["inside", "elsewhere"])
+def test_a_record_ends_too_where_the_whole_folder_of_its_result_was_deleted(tmp_path: Path, elsewhere: bool) -> None:
+    output = tmp_path / "archive" if elsewhere else None
+    world = World(tmp_path, observed=[ObservedPath(tmp_path / "drop", output=output)])
+    world.drop("keep.txt")
+    file = world.drop("deep/clip.mp4")
+    world.run(until=world.all_done)
+    if output is not None:
+        (output / "other").mkdir()
+        later(world, 1)
+    file.unlink()
+    shutil.rmtree((output or world.folder / "converted") / "deep")
+    for _ in range(3):
+        later(world, MONTH_S)
+    assert world.stored == {}
+
+
+def test_nothing_ends_because_the_disk_that_results_go_to_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "archive"
+    world = World(tmp_path, observed=[ObservedPath(tmp_path / "drop", output=output)])
+    world.drop("keep.txt")
+    file = world.drop("clip.mp4")
+    world.run(until=world.all_done)
+    file.unlink()
+    Stick(output, monkeypatch).exchange("unplugged")
+    for _ in range(3):
+        later(world, MONTH_S)
+    assert len(world.stored) == 1 and world.records()[0].missing_since is None
