@@ -27,7 +27,7 @@ class Cut:
     """What is kept, in seconds from the source's beginning; no `end`: all the rest. `asked`: the start that was asked for.
 
     `zero` is what the source's clock says at its beginning, `key` what it says at the key picture from which pictures must be read,
-    `whole` how long the source lasts, where that is known.
+    `whole` how long the source lasts, where that is known, `begin` where reading begins, if not at the source's beginning.
     """
 
     start: Fraction
@@ -36,6 +36,7 @@ class Cut:
     zero: Fraction = Fraction(0)
     key: Fraction | None = None
     whole: Fraction | None = None
+    begin: Fraction | None = None
 
     @property
     def first(self) -> Fraction:
@@ -72,10 +73,10 @@ class Cut:
         whole = "" if self.whole is None else f" of {float(self.whole):.1f} s"
         kept_s = kept_s if self.whole is None else min(kept_s, float(self.whole))  # Of the last picture nobody knows how long it is shown.
         told = f"kept {kept_s:.1f} s{whole}, {self.said}"
-        if self.start == self.asked:
-            return told
-        early = float(self.asked - self.start)
-        return f"{told}; copied pictures can only begin at a key picture, {early:.3f} s before the start that was asked for"
+        if self.start != self.asked:
+            early = float(self.asked - self.start)
+            told += f"; copied pictures can only begin at a key picture, {early:.3f} s before the start that was asked for"
+        return told if self.begin is None else f"{told}; the source was read, and looked at for damage, only there"
 
 
 def cut_of(facts: MediaFacts, options: Mapping[str, Any], label: str) -> Cut | None:

@@ -265,6 +265,8 @@ class _Run:
     def _opened(self) -> Iterator[_Step]:
         """What every packet of the source holds, in file order, then what the decoders held back. Runs in a thread of its own."""
         read = 0
+        if self._plan.cut is not None and self._plan.cut.begin is not None:
+            self._media.seek(int(self._plan.cut.begin * 1_000_000))
         wanted = [s for s in self._media.streams if s.index in self._lanes]
         for packet in packets(self._media, wanted, self.done.read):
             read += packet.size
