@@ -219,6 +219,23 @@ def test_for_one_user_alone_it_stays_in_their_home(tmp_path: Path) -> None:
     assert {name for name, what in machine.files().items() if what != "folder"} == {"home-of-nobody/.config/dmc/client.toml"}
 
 
+def test_purged_from_a_real_home_nothing_is_left(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    home = tmp_path / "my home"
+    home.mkdir()
+    # Without the variables of a session no systemd of the user is asked.
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHON": str(machine.python)}
+    for script, typed in (("server --user --yes", ""), ("uninstall server --user --yes --purge", "purge\n")):
+        command = [machine.checkout / "install" / script.split()[0], *script.split()[1:]]
+        done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, timeout=300, input=typed)
+        assert done.returncode == 0, done.stderr
+        if not typed:
+            for name in (".local/state/dmc/server", ".config/systemd/user/dmc-broker.service.d"):
+                (home / name).mkdir(parents=True)
+                (home / name / "folders.conf").touch()
+    assert [path for path in home.rglob("*") if not path.is_dir()] == []
+
+
 @pytest.mark.slow
 def test_with_the_real_packages(tmp_path: Path) -> None:
     machine = Machine(tmp_path)

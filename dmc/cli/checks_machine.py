@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dmc.cli.finding import Check
-from dmc.cli.guards import SYSTEM_UNITS
+from dmc.cli.guards import EVERYBODYS_UNITS, SYSTEM_UNITS
 from dmc.convert.wire import SandboxMode
 from dmc.homes import user_units
 
@@ -73,11 +73,14 @@ def check_sandbox(mode: SandboxMode) -> Iterator[Check]:
 def check_services(*, separate_broker: bool) -> Iterator[Check]:
     """How the services stand that were installed for systemd; nothing where there are none. A broker's own only if it works alone."""
     for unit in UNITS:
-        mine, system = (user_units() / unit).exists(), (SYSTEM_UNITS / unit).exists()
-        if (not mine and not system) or (unit == BROKER and not separate_broker):
+        own, everybodys = (user_units() / unit).exists(), (EVERYBODYS_UNITS / unit).exists()
+        mine = own or everybodys
+        if (not mine and not (SYSTEM_UNITS / unit).exists()) or (unit == BROKER and not separate_broker):
             continue
         command = ["systemctl", "--user"] if mine else ["systemctl"]
         state = _state([*command, "is-active", unit])
+        if everybodys and not own and not state:
+            continue  # Somebody without a session, e.g. the user of the server: it is others' client.
         again, log = " ".join([*command, "restart", unit]), f"journalctl {'--user ' if mine else ''}-u {unit} -n 50"
         name = f"service {unit.removesuffix('.service')}"
         if state == "failed":

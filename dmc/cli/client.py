@@ -164,9 +164,10 @@ def _required_mounts(folder: Path, output: Path | None) -> list[Path]:
 
 
 def _is_service() -> bool:
+    from dmc.cli.guards import EVERYBODYS_UNITS
     from dmc.homes import user_units
 
-    return any((units / _UNIT).exists() for units in (user_units(), Path("/etc/systemd/user")))
+    return any((units / _UNIT).exists() for units in (user_units(), EVERYBODYS_UNITS))
 
 
 def _follow_mounts(config: Path | None, require: Sequence[Path] = ()) -> None:

@@ -15,6 +15,8 @@ from dmc.files import RealDisk, write_durably
 
 HEAD = "# Kept by: {command}. Other changes belong into a file of their own beside this one.\n"
 SYSTEM_UNITS = Path("/etc/systemd/system")
+EVERYBODYS_UNITS = Path("/etc/systemd/user")
+"""Units of each user's own session."""
 ROOT_UNIT = "-.mount"
 _MANAGED = re.compile(r'^RequiresMountsFor="((?:[^"\\]|\\.)*)"$', re.M)
 _ASSERTED = re.compile(_MANAGED.pattern + r"\nAssertPathIsMountPoint=(.*)$", re.M)

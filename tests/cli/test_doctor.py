@@ -110,6 +110,7 @@ def test_walls_that_are_missing_are_findings() -> None:
 @pytest.mark.parametrize(("state", "verdict"), [("active", "ok"), ("failed", "bad"), ("inactive", "warn"), ("", "warn")])
 def test_a_service_is_looked_at_where_one_is_installed(home: Path, monkeypatch: pytest.MonkeyPatch, state: str, verdict: str) -> None:
     monkeypatch.setattr(checks_machine, "SYSTEM_UNITS", home / "none")
+    monkeypatch.setattr(checks_machine, "EVERYBODYS_UNITS", home / "all")
     assert list(checks_machine.check_services(separate_broker=True)) == []
     units = home / "config/systemd/user"
     units.mkdir(parents=True)
@@ -119,6 +120,8 @@ def test_a_service_is_looked_at_where_one_is_installed(home: Path, monkeypatch: 
     (one,) = checks_machine.check_services(separate_broker=False)
     assert one.state == verdict and (verdict == "ok" or "systemctl --user" in one.fix)
     assert len(list(checks_machine.check_services(separate_broker=True))) == 2
+    units.rename(home / "all")
+    assert len(list(checks_machine.check_services(separate_broker=True))) == (2 if state else 0)
 
 
 def test_an_open_address_wants_tls_or_a_proxy() -> None:
