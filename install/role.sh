@@ -33,8 +33,9 @@ install_role() {
 
 # put_command: `dmc` on the PATH, whichever version is the current one.
 put_command() {
-    # -P: never what lies in the current folder, e.g. in a checkout of another version.
-    printf '#!/bin/sh\nexec "%s/current/bin/python" -P -m dmc "$@"\n' "$prefix" >"$scratch/dmc"
+    # What runs stays with the files of its version, also when another one becomes the current one meanwhile; it loads nothing from the
+    # folder it was called in (-P).
+    printf '#!/bin/sh\nplace=$(cd -P "%s/current" && pwd) || exit 1\nexec "$place/bin/python" -P -m dmc "$@"\n' "$prefix" >"$scratch/dmc"
     put_file "$scratch/dmc" "$bin/dmc" 755
 }
 
@@ -62,7 +63,7 @@ put_units() {
         if [ "$user_mode" = no ] && [ "$role" = server ]; then
             from=$root/install/systemd/system/$unit
         fi
-        sed "s|@PROGRAM@|$prefix/current/bin/python -P -m dmc|" "$from" >"$scratch/$unit"
+        sed "s|@PROGRAM@|$bin/dmc|" "$from" >"$scratch/$unit"
         put_file "$scratch/$unit" "$units/$unit" 644
     done
     if [ "$user_mode" = no ] && [ "$role" = server ]; then

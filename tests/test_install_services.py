@@ -212,9 +212,7 @@ def test_for_one_user_alone_it_stays_in_their_home(tmp_path: Path) -> None:
     home = machine.root / "home-of-nobody"
     assert {path.name for path in machine.root.iterdir()} == {home.name}
     assert (home / ".config/dmc/client.toml").is_file() and (home / ".config/systemd/user/dmc-client.service").is_file()
-    assert "/home-of-nobody/.local/share/dmc/current/bin/python -P -m dmc client run" in (
-        (home / ".config/systemd/user/dmc-client.service").read_text()
-    )
+    assert "\nExecStart=/home-of-nobody/.local/bin/dmc client run\n" in (home / ".config/systemd/user/dmc-client.service").read_text()
     machine.run("uninstall", "client", "--user", "--yes")
     assert {name for name, what in machine.files().items() if what != "folder"} == {"home-of-nobody/.config/dmc/client.toml"}
 
