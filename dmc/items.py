@@ -15,10 +15,10 @@ import uuid
 from enum import StrEnum
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dmc.conversions import EXTENSIONS, MediaType
-from dmc.errors import WrongStatus
+from dmc.errors import TornLedger, WrongStatus
 from dmc.jobs import ErrorNote, ResultFacts
 
 
@@ -82,9 +82,12 @@ class Item(BaseModel):
     how often a try was cut short by a dying machine or worker. `errors` of an unfinished item are notes of what went before.
     `held_since`: the record was made anew from the folders, and is not worked on before an operator adopts it. `trashed_at`: it lies in
     the trash, for which its folder does not move. `gone`: what of its files was given up on purpose.
+
+    A field that a newer version added without raising the schema's number is kept as it stands, and carried along with every change.
+    So a new field may only be optional, stand here at the top, and do no harm where it is not understood; else the number goes up.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     item_id: str
     version: int = Field(ge=1)
@@ -119,8 +122,9 @@ class Item(BaseModel):
         to = fields.get("status", self.status)
         if to != self.status and (self.status, to) not in TRANSITIONS:
             raise WrongStatus(f"an item cannot go from {self.status} to {to}.")
-        values = {name: getattr(self, name) for name in type(self).model_fields} | fields | {"version": self.version + 1}
-        return type(self).model_validate(values)
+        if unknown := fields.keys() - type(self).model_fields.keys():
+            raise TypeError(f"an item has no {', '.join(sorted(unknown))}")
+        return type(self).model_validate(dict(self) | fields | {"version": self.version + 1})
 
     def wishing(self, wish: Wish) -> Self:
         """The next version of this record with `wish` left in it; raises WrongStatus where the status does not allow it."""
@@ -129,6 +133,17 @@ class Item(BaseModel):
         if self.wish is Wish.DELETE:
             raise WrongStatus("this item is being deleted.", "")
         return self if self.wish is wish else self.changed(wish=wish)
+
+
+def read_item(record: bytes | str) -> Item:
+    """The record as a ledger holds it. Raises TornLedger for one that is none, or that only a newer version understands."""
+    try:
+        return Item.model_validate_json(record)
+    except ValidationError as problem:
+        first = problem.errors(include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the record"
+        what = f"a record of the ledger cannot be read: {where}: {first['msg']}."
+        raise TornLedger(what, "If a newer dmc wrote it, update; else see: dmc broker verify") from None
 
 
 def _instead(wish: Wish, status: Status) -> str:

@@ -35,6 +35,7 @@ install_role() {
 put_command() {
     # What runs stays with the files of its version, also when another one becomes the current one meanwhile; it loads nothing from the
     # folder it was called in (-P).
+    # shellcheck disable=SC2016 # the variables are those of the script
     printf '#!/bin/sh\nplace=$(cd -P "%s/current" && pwd) || exit 1\nexec "$place/bin/python" -P -m dmc "$@"\n' "$prefix" >"$scratch/dmc"
     put_file "$scratch/dmc" "$bin/dmc" 755
 }

@@ -14,7 +14,7 @@ from dmc.broker.archive import ArchiveWriter
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
 from dmc.files import TEMP_PREFIX
-from dmc.items import Item
+from dmc.items import Item, read_item
 
 ITEMS = "ledger/items.jsonl"
 _ADMITTED = ("ticket.json", "outcome.json")
@@ -45,7 +45,7 @@ def put_all(ledger: Ledger, archive: ArchiveWriter, scratch: Path, storage: Stor
         file.seek(0)
         archive.add_file(ITEMS, file, size)
         file.seek(0)
-        told = (Item.model_validate_json(line) for line in file) if storage is not None else ()
+        told = (read_item(line) for line in file) if storage is not None else ()
         media = [item.item_id for item in told if storage is not None and item.gone != "files" and _put_item(item, storage, archive)]
     return Put(count, seq, tuple(media))
 

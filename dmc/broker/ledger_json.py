@@ -12,13 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from pydantic import ValidationError
-
 from dmc.broker.ledger import Change, Finding, Guard, LedgerReport, Op, Put, check_op
 from dmc.broker.ledger_lookup import Lookup
-from dmc.errors import Refused
+from dmc.errors import Refused, TornLedger
 from dmc.files import Disk, translate
-from dmc.items import Item, Status
+from dmc.items import Item, Status, read_item
 from dmc.journal import Document, Edit, Entry, Folding
 from dmc.journal_glance import Glance, glance
 from dmc.journal_load import JournalSource
@@ -89,7 +87,7 @@ class LedgerJson:
         files = JournalSource(disk, data / INDEX_FILE, _SECTIONS, SCHEMA, {})
         try:
             return glance(disk, files, SCHEMA, ask)
-        except ValidationError:
+        except TornLedger:
             return None  # A record that is no item: for whoever reads everything to tell.
         except OSError as problem:
             raise translate(problem, "reading the index") from problem
@@ -102,8 +100,8 @@ class LedgerJson:
             raise Refused("this file is no index of this version of dmc.", 'It should be JSON like {"schema": 1, "to_do": {…}, …}.')
         try:
             items = [item_of(entry) for entry in snapshot.entries.values()]
-        except ValidationError as problem:
-            raise Refused(f"this index holds a record that is no item: {problem.errors()[0]['msg']}.") from problem
+        except TornLedger as problem:
+            raise Refused(f"this index holds a record that is no item. {problem.message}") from problem
         for (key, entry), item in zip(snapshot.entries.items(), items, strict=True):
             if (item.item_id, item.status) != (key, entry.section):
                 raise Refused(f"the record under {key} says another id or status than its place.", "Mend it by hand.")
@@ -228,7 +226,7 @@ class LedgerJson:
             try:
                 if entry is not None and (item_of(entry).item_id, item_of(entry).status) != (key, entry.section):
                     findings.append(Finding("misplaced", "the record says another id or status than its place in the index.", key))
-            except ValueError:
+            except TornLedger:
                 findings.append(Finding("bad-record", "the record does not fit the model of an item.", key))
         return LedgerReport(len(ids), self._document.seq, tuple(findings))
 
@@ -248,7 +246,7 @@ def raw_of(item: Item) -> bytes:
 
 
 def item_of(entry: Entry) -> Item:
-    return Item.model_validate_json(entry.raw)
+    return read_item(entry.raw)
 
 
 def _keys_in(entry: Entry) -> list[tuple[str, str]]:

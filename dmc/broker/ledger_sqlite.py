@@ -15,7 +15,7 @@ from typing import Any, Self
 from dmc.broker.ledger import Change, Finding, Guard, LedgerReport, Op, Put, check_op
 from dmc.broker.ledger_sqlite_tables import SCHEMA, TABLES, connected, fault_of, item_of, record_of
 from dmc.broker.reserve import Reserve
-from dmc.errors import Conflict, DiskFault, DiskFull, DmcError, Locked, Refused
+from dmc.errors import Conflict, DiskFault, DiskFull, DmcError, Locked, Refused, TornLedger
 from dmc.items import Item, Status
 from dmc.locks import Waits
 
@@ -245,7 +245,7 @@ class LedgerSqlite:
                 item = item_of(record)
                 if (item.item_id, item.status) != (item_id, status):
                     findings.append(Finding("misplaced", "the record says another id or status than its row.", item_id))
-            except ValueError:
+            except TornLedger:
                 findings.append(Finding("bad-record", "the record does not fit the model of an item.", item_id))
         return LedgerReport(sum(self.counts().values()), self.seq, tuple(findings))
 

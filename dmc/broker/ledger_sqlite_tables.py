@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from dmc.errors import DiskFull, DmcError, Locked, TornLedger
-from dmc.items import Item
+from dmc.items import Item, read_item
 
 SCHEMA = 2
 """1 → 2: the index of contents knows the status too."""
@@ -61,4 +61,4 @@ def record_of(item: Item) -> str:
 
 
 def item_of(record: str) -> Item:
-    return Item.model_validate_json(record)
+    return read_item(record)

@@ -125,9 +125,10 @@ class OutboxRecord(BaseModel):
     `missing_since`: the first look that missed both the file and the result of an acknowledged record, and `missing_again` the first
     such look a month later (retire.py). A field with a default is written only where it differs, so older records are read as they are.
     `trash`: where its original lies if dmc moved it. `companions`: copies beside the result of what belongs to the file (mirror.py).
+    Fields of a newer version of the same schema are kept as they stand (see Item).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     id: str
     version: int = Field(ge=1)
@@ -199,7 +200,9 @@ class OutboxRecord(BaseModel):
 
     def changed(self, **fields: Any) -> Self:
         """The next version of this record with `fields` replaced."""
-        values = {name: getattr(self, name) for name in type(self).model_fields} | fields | {"version": self.version + 1}
+        if unknown := fields.keys() - type(self).model_fields.keys():
+            raise TypeError(f"an outbox record has no {', '.join(sorted(unknown))}")
+        values = dict(self) | fields | {"version": self.version + 1}
         if values["status"] != OutboxStatus.ACKNOWLEDGED:
             values |= NOT_MISSING
         return type(self).model_validate(values)

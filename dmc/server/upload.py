@@ -2,6 +2,8 @@
 
 import asyncio
 
+from pydantic import ConfigDict
+
 from dmc.server.incoming import IncomingFile
 from dmc.server.policy import Announcement
 from dmc.server.receiving import Interrupt
@@ -12,6 +14,8 @@ STATE_FILE = "upload.json"
 
 class UploadRecord(Announcement):
     """What `upload.json` holds. One that is not resumable came in one request and is worth nothing after it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")  # What a newer version noted is kept, so that the upload outlives a rollback.
 
     item_id: str
     created_at: str

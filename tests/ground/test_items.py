@@ -1,12 +1,13 @@
 """Items: transitions, wishes, names and ids."""
 
 import itertools
+import json
 from typing import Any
 
 import pytest
 
-from dmc.errors import WrongStatus
-from dmc.items import TRANSITIONS, WISHES, Item, ItemIds, Status, Wish, original_name
+from dmc.errors import TornLedger, WrongStatus
+from dmc.items import TRANSITIONS, WISHES, Item, ItemIds, Status, Wish, original_name, read_item
 
 
 def make(**fields: Any) -> Item:
@@ -82,3 +83,26 @@ def test_ids_stay_above_a_floor_from_the_future() -> None:
     ids = ItemIds()
     ids.raise_floor(future)
     assert ids.next() > future
+
+
+def test_a_field_of_a_newer_version_is_carried_along_with_every_change() -> None:
+    item = read_item(make(of_tomorrow={"a": [1]}).model_dump_json())
+    changed = item.changed(priority=3).wishing(Wish.CANCEL)
+    assert json.loads(changed.model_dump_json())["of_tomorrow"] == {"a": [1]}
+    assert read_item(changed.model_dump_json()) == changed
+
+
+def test_nothing_of_today_can_be_misspelt() -> None:
+    with pytest.raises(TypeError, match="prioritiy"):
+        make().changed(prioritiy=3)
+
+
+NOTE = {"code": "a", "message": "b", "of_tomorrow": 1}
+
+
+@pytest.mark.parametrize(("field", "value"), [("wish", "polish"), ("errors", [NOTE]), ("version", 0)])
+def test_what_cannot_be_understood_is_told_in_words(field: str, value: object) -> None:
+    with pytest.raises(TornLedger) as told:
+        read_item(json.dumps(json.loads(make().model_dump_json()) | {field: value}))
+    assert field in told.value.message and "newer dmc" in told.value.hint
+    assert "original_file_name" not in str(told.value), "no record in an error"

@@ -55,7 +55,7 @@ class Site:
 
     @contextmanager
     def running(self, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
-        """The service, called in a checkout of the next version; at the end it is asked to stop as a service manager asks, and leaves nothing."""
+        """The service, called in a checkout of the next version; at the end asked to stop as a service manager asks."""
         with (self.home / "log").open("ab") as log:
             process = subprocess.Popen(
                 self.command(*words), env=self.environment, stdout=log, stderr=log, start_new_session=True, cwd=self.machine.checkout

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 import os
 
 import aiohttp
@@ -10,6 +11,7 @@ import pytest
 
 from dmc.protocol import OFFSET_TYPE, UPLOADS
 from dmc.server.tus_headers import format_metadata
+from dmc.server.upload import STATE_FILE
 from tests.server.conftest import House
 from tests.server.raw import connection, patch
 
@@ -85,6 +87,20 @@ async def test_U9_an_open_part_is_taken_back_after_a_kill(running: House, http: 
     assert await running.offset(http, path) == 1000
     assert (await running.patch(http, path, 1000, DATA[1000:])).status == 204
     assert running.stored(path) == DATA
+
+
+async def test_an_upload_outlives_a_rollback_from_a_version_that_notes_more(running: House, http: aiohttp.ClientSession) -> None:
+    async with http.post(UPLOADS, headers=TUS | FILE | {"Upload-Defer-Length": "1"}) as reply:
+        path = running.path_of(reply)
+    await running.patch(http, path, 0, DATA[:1000])
+    folder = running.storage.folder(path.rpartition("/")[2])
+    assert folder is not None
+    record = json.loads((folder / STATE_FILE).read_text())
+    (folder / STATE_FILE).write_text(json.dumps(record | {"of_tomorrow": 1}))
+    await running.restart()
+    assert await running.offset(http, path) == 1000
+    assert (await running.patch(http, path, 1000, b"", Upload_Length=str(len(DATA)))).status == 204
+    assert json.loads((folder / STATE_FILE).read_text()) == record | {"length": len(DATA), "of_tomorrow": 1}
 
 
 async def test_a_length_may_be_told_later(running: House, http: aiohttp.ClientSession) -> None:
