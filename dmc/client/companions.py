@@ -86,8 +86,11 @@ def belonging(names: Collection[str], asked: Collection[str], known: Iterable[st
     """
     sources = {name for name in names if not is_companion(name) and guess_media_type(name) is not None} | set(known)
     by_name, by_stem = _index(sources, lambda name: name), _index(sources, lambda name: os.path.splitext(name)[0])
-    found = (_owned(name, by_name, by_stem) for name in sorted(names) if is_companion(name))
     wanted = set(asked)
+    # Folders may be large: only what begins like a source that is asked for, or is asked for itself, is looked at closely.
+    starts = tuple({_key(os.path.splitext(name)[0]) for name in wanted if not is_companion(name)})
+    near = (name for name in names if is_companion(name) and (name in wanted or _key(name).startswith(starts)))
+    found = (_owned(name, by_name, by_stem) for name in sorted(near))
     return [each for each in found if each is not None and not wanted.isdisjoint((each.name, *each.sources))]
 
 
@@ -118,7 +121,7 @@ def _index(names: Iterable[str], of: Callable[[str], str]) -> dict[str, list[str
 
 
 def _key(text: str) -> str:
-    return unicodedata.normalize("NFC", text.casefold())
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
 
 
 def places(belongs: Belongs, result: Path) -> Iterator[Path]:

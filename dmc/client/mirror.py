@@ -24,8 +24,10 @@ from dmc.log import Log
 
 _LOG = Log("client")
 
-AT_ONCE = 256
+AT_ONCE = 1024
 """Names of one folder that are dealt with at once."""
+SOON_S = 1.0
+"""Seconds until a name is dealt with: others of its folder that come meanwhile cost no further look at it."""
 AGAIN_S = 600.0
 """Seconds until what failed, or lies in a folder that is offline, is tried again."""
 
@@ -34,10 +36,14 @@ _LANE = "mirror"
 
 @dataclass(slots=True)
 class _Due:
-    """Names in a folder, of sources or of what belongs to them, that are to be looked at; not before `at` (monotonic)."""
+    """Names in a folder, of sources or of what belongs to them, that are to be looked at; not before `at` (monotonic).
+
+    `put_off`: since something failed, or is offline.
+    """
 
     root: Root
-    at: float = 0.0
+    at: float
+    put_off: bool = False
     names: dict[str, None] = field(default_factory=dict)
 
 
@@ -64,13 +70,15 @@ class Mirror:
 
     def _ask(self, root: Root | None, path: Path) -> None:
         if root is not None and root.observed.sidecars and path.is_relative_to(root.observed.path):
-            self._due.setdefault(path.parent, _Due(root)).names[path.name] = None
+            at = self._clock.monotonic() + SOON_S
+            due = self._due.setdefault(path.parent, _Due(root, at))
+            due.names[path.name] = None
+            due.at, due.put_off = min(due.at, at), False
 
     @property
     def idle(self) -> bool:
-        """Nothing is to be done now."""
-        now = self._clock.monotonic()
-        return not self._busy and all(due.at > now for due in self._due.values())
+        """Nothing is to be done, but for what was put off."""
+        return not self._busy and all(due.put_off for due in self._due.values())
 
     def step(self, now: float) -> float | None:
         """Start what is due; returns the monotonic time at which something will be."""
@@ -79,8 +87,9 @@ class Mirror:
         for folder, due in list(self._due.items()):
             if due.at <= now and self._crew.free(_LANE):
                 if due.root.is_offline() or due.root.home_is_offline():
-                    due.at = now + AGAIN_S
+                    due.at, due.put_off = now + AGAIN_S, True
                     continue
+                due.put_off = False
                 names = list(islice(due.names, AT_ONCE))
                 for name in names:
                     del due.names[name]
@@ -172,6 +181,6 @@ class Mirror:
         self._later(root, place, names)
 
     def _later(self, root: Root, place: Place, names: Sequence[str]) -> None:
-        due = self._due.setdefault(place.folder, _Due(root))
+        at = self._clock.monotonic() + AGAIN_S
+        due = self._due.setdefault(place.folder, _Due(root, at, put_off=True))
         due.names.update(dict.fromkeys(names))
-        due.at = self._clock.monotonic() + AGAIN_S

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dmc.client import mirror_jobs
+from dmc.client import mirror, mirror_jobs
 from dmc.client.model import ObservedPath, Timing
 from dmc.client.ownership import Ownership
 from dmc.client.sweep import _PART
@@ -206,6 +206,31 @@ def test_no_link_is_followed_to_what_is_copied(world: World) -> None:
     world.sync._mirror.heard(root, str(world.folder / "deep" / "film.srt"))
     world.live_longer()
     assert sidecars(world) == {}
+
+
+def test_nothing_is_put_through_a_link_where_results_are_given_away(tmp_path: Path) -> None:
+    folder = tmp_path / "drop"
+    world = World(tmp_path, observed=[ObservedPath(folder, ownership=Ownership(user=os.geteuid(), below=folder))])
+    world.drop("film.mkv")
+    home(world)
+    (folder / "converted").rename(tmp_path / "elsewhere")
+    (folder / "converted").symlink_to(tmp_path / "elsewhere")
+    world.drop("film.srt", b"text")
+    world.live_longer()
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["film.mkv"]
+    (folder / "converted").unlink()
+    (tmp_path / "elsewhere").rename(folder / "converted")
+    world.live_longer()
+    assert sidecars(world) == {"film.srt": b"text"}
+
+
+def test_many_of_one_folder_are_dealt_with_in_parts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "AT_ONCE", 3)
+    for number in range(8):
+        world.drop(f"film{number}.mkv", b"%d" % number)
+        world.drop(f"film{number}.srt", b"text %d" % number)
+    home(world, 8)
+    assert sidecars(world) == {f"film{number}.srt": b"text %d" % number for number in range(8)}
 
 
 def test_a_disk_that_is_full_delays_the_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
