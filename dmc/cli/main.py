@@ -16,7 +16,7 @@ import typer
 from typer.completion import completion_init  # type: ignore[attr-defined]  # typer's own, not listed by it
 
 from dmc import __version__
-from dmc.cli import add, backup, broker, client, completion, config, convert, doctor, items, plan, server, trash, up
+from dmc.cli import add, backup, broker, client, completion, config, convert, doctor, items, plan, previews, server, trash, up
 from dmc.cli.render import Screen
 from dmc.errors import BadSettings, DiskFull, DmcError, StillBroken, UsageFault
 
@@ -63,6 +63,7 @@ for room in (up, convert, plan, add, items):
 for noun, group in (("server", server), ("broker", broker), ("client", client), ("config", config)):
     app.add_typer(group.app, name=noun)
 doctor.register(app)
+previews.register(broker.app)
 trash.register(broker.app)
 backup.register(app)
 completion.register(app)

@@ -23,26 +23,27 @@ class Shelf:
         self._storage = storage
         self._kept = kept
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, tuple[str | None, Products | None]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[int | None, Products | None]] = OrderedDict()
 
     def of(self, item: Item) -> Products | None:
-        """The products of `item`; None if it has none. They belong to one end of it: a later attempt is read anew."""
+        """The products of `item`; None if it has none. What was written anew, by a later attempt or by hand, is read anew."""
         if item.status is not Status.FINISHED_SUCCESSFUL:
             return None
-        with self._lock:
-            known = self._known.get(item.item_id)
-            if known is not None and known[0] == item.finished_at:
-                self._known.move_to_end(item.item_id)
-                return known[1]
         folder = self._storage.folder(item.item_id)
         if folder is None:
             return None
+        written = _written(folder)
+        with self._lock:
+            known = self._known.get(item.item_id)
+            if known is not None and written in (None, known[0]):
+                self._known.move_to_end(item.item_id)
+                return known[1]
         try:
             found = self._read(item, folder)
         except OSError:
             return None  # Not for good: it may be that too many files are open.
         with self._lock:
-            self._known[item.item_id] = (item.finished_at, found)
+            self._known[item.item_id] = (written, found)
             self._known.move_to_end(item.item_id)
             while len(self._known) > self._kept:
                 self._known.popitem(last=False)
@@ -55,4 +56,12 @@ class Shelf:
                     return Products.read(file.read(MOST_BYTES + 1))
             except FileNotFoundError:
                 folder = self._storage.folder(item.item_id) or folder  # The broker may have moved it meanwhile.
+        return None
+
+
+def _written(folder: Path) -> int | None:
+    """When facts.json was written, in nanoseconds; None if it is not there."""
+    try:
+        return (folder / "out" / FACTS_FILE).stat().st_mtime_ns
+    except OSError:
         return None

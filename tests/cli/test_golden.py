@@ -114,6 +114,7 @@ CASES: dict[str, Callable[[Scene], list[str]]] = {
     "config path": lambda s: [],
     "backup": lambda s: [str(s.place / "backup.tar.gz")],
     "broker trash list": lambda s: [],
+    "broker previews": lambda s: ["--dry-run"],
     "client trash list": lambda s: [],
 }
 ELSEWHERE = {
