@@ -12,6 +12,7 @@ import secrets
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -65,6 +66,12 @@ TRANSITIONS: frozenset[tuple[Status | None, Status | None]] = frozenset(
     }
 )
 """Allowed changes of status; None is "no record". A change that keeps the status is always allowed."""
+
+LEAST_SHOWN = 13
+"""Characters of an id that people see at least: its time to the millisecond."""
+
+MOST_TOLD = 3
+"""So many of several items are told."""
 
 WISHES: dict[Wish, frozenset[Status]] = {
     Wish.CANCEL: frozenset({Status.TO_DO, Status.IN_PROGRESS}),
@@ -154,6 +161,15 @@ def _instead(wish: Wish, status: Status) -> str:
     if wish is Wish.RETRY:
         return "It is still under way; cancel it first."
     return "It is already finished."
+
+
+def told_apart(found: Sequence[tuple[str, str, str]]) -> str:
+    """What a beginning of an id that fits several may mean: the first few of `found` (id, status, name), each id as long as it must be."""
+    ids = [one for one, _, _ in found]
+    size = next((n for n in range(LEAST_SHOWN, max(map(len, ids))) if len({one[:n] for one in ids}) == len(ids)), None)
+    more = [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
+    told = [f"{item_id[:size]} ({status}, {name})" for item_id, status, name in found[:MOST_TOLD]]
+    return f"Give more of it: {', '.join([*told, *more])}."
 
 
 def original_name(label: str) -> str:

@@ -150,6 +150,7 @@ def out_of_trash(settings: ServerSettings, prefixes: list[str], *, dry_run: bool
     Raises UnknownItem for one that is not in the trash, UsageFault for one that fits several.
     """
     from dmc.broker.wishes import restore
+    from dmc.items import told_apart
 
     trashed = in_trash(settings)
     items = []
@@ -158,7 +159,8 @@ def out_of_trash(settings: ServerSettings, prefixes: list[str], *, dry_run: bool
         if not fitting:
             raise UnknownItem(f"nothing in the trash has an id that starts with {prefix!r}.", "See: dmc broker trash list")
         if len(fitting) > 1:
-            raise UsageFault(f"{len(fitting)} ids in the trash start with {prefix!r}.", "Give more of it.")
+            several = [(item.item_id, item.status.value, item.original_file_name) for item in fitting]
+            raise UsageFault(f"{len(fitting)} ids in the trash start with {prefix!r}.", told_apart(several))
         items += fitting
     if dry_run:
         return items

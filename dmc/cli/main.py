@@ -128,9 +128,11 @@ def _tell(problem: DmcError, as_json: bool) -> None:
         detail = {"code": problem.code, "message": problem.message, "hint": problem.hint}
         sys.stderr.write(json.dumps({"error": detail}) + "\n")
         return
-    sys.stderr.write(f"error: {problem.message}\n")
+    from dmc.cli.render import clean
+
+    sys.stderr.write(f"error: {clean(problem.message, keep_lines=True)}\n")  # Both may hold names that others gave to files.
     if problem.hint:
-        sys.stderr.write(f"       {problem.hint}\n")
+        sys.stderr.write(f"       {clean(problem.hint, keep_lines=True)}\n")
 
 
 def _misused(problem: typer.TyperException, as_json: bool) -> int:

@@ -19,7 +19,7 @@ from dmc.clock import Clock, rfc3339
 from dmc.conversions import MediaType, check_fits, find_conversion, may_be_own
 from dmc.errors import Busy, Conflict, NotFound, NotMedia, UnknownItem, UsageFault, WrongStatus
 from dmc.files import Disk
-from dmc.items import ItemIds
+from dmc.items import ItemIds, told_apart
 
 _TRIES = 5
 
@@ -94,13 +94,13 @@ def listing(outbox: Outbox, statuses: Collection[OutboxStatus] = ()) -> Iterator
 
 def find(outbox: Outbox, prefix: str) -> OutboxRecord:
     """The one record whose own id or item id starts with `prefix`. Raises UnknownItem; UsageFault when there are several."""
-    found = {record_id: record for record_id in outbox.find(prefix, 3) if (record := outbox.get(record_id)) is not None}
-    found |= {record.id: record for record in listing(outbox) if (record.item_id or "").startswith(prefix)}
+    found = {record.id: record for record in listing(outbox) if any(one.startswith(prefix) for one in (record.id, record.item_id or ""))}
     if not found:
         raise UnknownItem(f"no item of this client has an id that starts with {prefix!r}.", "See them all with: dmc status")
     items = {record.item_id for record in found.values()}
     if len(found) > 1 and (len(items) > 1 or None in items):  # Files of equal bytes may share one item of the server.
-        raise UsageFault(f"several items have ids that start with {prefix!r}.", "Give more of the id.")
+        several = [(record.item_id or record.id, str(record.status), record.label) for record in found.values()]
+        raise UsageFault(f"{len(several)} items have ids that start with {prefix!r}.", told_apart(several))
     return next(iter(found.values()))
 
 

@@ -33,6 +33,18 @@ def test_the_trash_is_listed_restored_and_emptied(tmp_path: Path, capsys: pytest
     assert run(["broker", "trash", "restore", item.item_id[:8], *here]) == 0
     assert ledger.get(item.item_id).trashed_at is None
     trash(ledger, SystemClock(), item.item_id)
+    other = an_item("f" + item.item_id[1:], original_file_name="other\x1b[2J.mov")
+    ledger.change([Put(other, 0)])
+    ledger.change([Put(other.changed(status=Status.FINISHED_WITH_ERRORS), 1)])
+    trash(ledger, SystemClock(), other.item_id)
+    capsys.readouterr()
+    assert run(["broker", "trash", "restore", "", *here]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "2 ids in the trash start with" in said
+        and f"(finished_with_errors, {item.original_file_name})" in said
+        and "(finished_with_errors, other\ufffd[2J.mov)" in said
+    )
     assert run(["broker", "trash", "empty", *here]) == 0
     assert ledger.get(item.item_id).wish is Wish.DELETE
     ledger.close()

@@ -1,11 +1,15 @@
 """What the commands of this client do beside, or without, a running client."""
 
+import re
 import threading
+
+import pytest
 
 from dmc.client.errand import Errand
 from dmc.client.outbox_memory import MemoryOutbox
 from dmc.client.records import OutboxStatus
 from dmc.client.transport_memory import MemoryTransport
+from dmc.errors import UsageFault
 from tests.client.world import World
 
 
@@ -36,3 +40,16 @@ def test_what_is_deleted_at_the_server_ends_the_wait_and_is_sent_again_only_by_a
     assert (record.status, record.outcome, record.errors[0].code) == (OutboxStatus.ACKNOWLEDGED, "failed", "deleted")
     assert errand.retry(record) == "clip.mp4 is not at the server any more; it will be sent again."
     assert errand.look(record.id).is_sendable
+
+
+def test_an_id_that_fits_several_is_told_with_what_it_may_mean(world: World) -> None:
+    outbox = MemoryOutbox(world.stored)
+    errand = Errand(state=world.folder, outbox=outbox, servers=[], disk=world.disk, clock=world.clock, stop=threading.Event())
+    clip, talk = errand.add(world.drop("clip.mp4"), "h265", {}), errand.add(world.drop("talk.wav"), "opus", {})
+    outbox.put([talk.changed(status=OutboxStatus.PARKED)])
+    with pytest.raises(UsageFault) as told:
+        errand.find(clip.id[:1])
+    assert told.value.message.startswith("2 items have ids that start with")
+    for record, status in ((clip, "waiting"), (talk, "parked")):
+        [shown] = re.findall(rf"(\S+) \({status}, {record.label}\)", told.value.hint)
+        assert errand.find(shown).id == record.id, "what is told is enough"

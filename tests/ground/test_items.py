@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dmc.errors import TornLedger, WrongStatus
-from dmc.items import TRANSITIONS, WISHES, Item, ItemIds, Status, Wish, original_name, read_item
+from dmc.items import TRANSITIONS, WISHES, Item, ItemIds, Status, Wish, original_name, read_item, told_apart
 
 
 def make(**fields: Any) -> Item:
@@ -106,3 +106,12 @@ def test_what_cannot_be_understood_is_told_in_words(field: str, value: object) -
         read_item(json.dumps(json.loads(make().model_dump_json()) | {field: value}))
     assert field in told.value.message and "newer dmc" in told.value.hint
     assert "original_file_name" not in str(told.value), "no record in an error"
+
+
+def test_what_a_short_id_may_mean_is_told_with_status_and_name() -> None:
+    ids = [f"01a1fee8-8edc-7028-{number}0000000" for number in range(5)]
+    told = told_apart([(item_id, "to_do", f"{number}.mov") for number, item_id in enumerate(ids[:2])])
+    assert told == "Give more of it: 01a1fee8-8edc-7028-0 (to_do, 0.mov), 01a1fee8-8edc-7028-1 (to_do, 1.mov)."
+    assert told_apart([(item_id, "to_do", "a.mov") for item_id in ids]).endswith("-2 (to_do, a.mov), and 2 more.")
+    assert "01a1fee8-8edc (" in told_apart([(ids[0], "to_do", "a.mov"), ("01a1ffff-0000-7000-8000-000000000000", "to_do", "b.mov")])
+    assert told_apart([("ab", "to_do", "a.mov"), ("ab", "to_do", "a.mov")]), "also where nothing tells them apart"

@@ -149,13 +149,13 @@ def test_the_old_server_goes_on_undisturbed_the_new_one_finishes_the_queue_once_
     shutil.copy(SAMPLE, tmp_path / "film.mp4")
     for number in range(3):
         (tmp_path / f"talk {number}.wav").write_bytes(tone(1))
-    site.add(tmp_path / "film.mp4", "av1")
-    for number in range(2):
-        site.add(tmp_path / f"talk {number}.wav", "flac")
 
     with site.running() as old:
+        site.add(tmp_path / "film.mp4", "av1")
         worker = wait_for("a conversion", site.worker)
         os.killpg(worker, signal.SIGSTOP)  # Held in the middle of its work, however long the installation takes.
+        for number in range(2):
+            site.add(tmp_path / f"talk {number}.wav", "flac")
         assert site.statuses() == ["in_progress", "to_do", "to_do"]
         machine.release(NEXT)
         machine.run("server", "--yes")
