@@ -171,6 +171,23 @@ async def test_a_folder_is_taken_and_what_is_no_medium_is_left_out_in_words(hous
     browser.check_quiet()
 
 
+async def test_a_file_that_is_chosen_before_the_page_knows_the_types_is_sent_all_the_same(
+    house: House, browser: Browser, film: Path
+) -> None:
+    asked: list[Any] = []
+    await browser.context.route("**/api/v1/types", lambda route: asked.append(route))
+    page = await browser.tab(link_of(house))
+    await expect(page.get_by_role("button", name="Choose files")).to_be_visible()
+    await page.set_input_files("#files", str(film))
+    async with asyncio.timeout(20):
+        while len(asked) < 2:  # The page's own question, and the one for the file.
+            await asyncio.sleep(0.02)
+    for route in asked:
+        await route.continue_()
+    await expect(page.get_by_text("film.mp4 is on the server").first).to_be_visible(timeout=60_000)
+    assert [item.original_file_name for item in house.ledger.select()] == ["film.mp4"]
+
+
 async def test_what_the_server_has_no_room_for_is_refused_before_the_first_byte(house: House, browser: Browser, film: Path) -> None:
     house.storage.free = 10 * MB
     page = await browser.tab(link_of(house))

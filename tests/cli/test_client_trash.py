@@ -70,6 +70,8 @@ def test_an_original_is_put_back_by_either_of_its_places(inbox: Path, capsys: py
     document = json.loads(capsys.readouterr().out)
     assert (document["schema"], document["dry_run"]) == ("dmc.client_trash_restore/1", False)
     assert [one["file"] for one in document["restored"]] == [str(inbox / "b.mp4")]
+    found = {**shape(document), "schema": document["schema"]}
+    assert misfit(found, json.loads((GOLDEN / "client_trash_restore.json").read_text())) is None, json.dumps(found, indent=1)
     assert listed(capsys) == [] and list((inbox / ".originals").iterdir()) == []
     assert run(["client", "trash", "restore", str(inbox / "a.mp4")]) == 5
 

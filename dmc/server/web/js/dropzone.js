@@ -4,6 +4,7 @@ import { inWords } from "./api.js";
 import { fromDrop, fromList, fromPicker } from "./gather.js";
 import { Icon } from "./icons.js";
 import { mediumName } from "./items.js";
+import { loadTypes } from "./refresh.js";
 import { notice, store, useStore } from "./store.js";
 import { html, useEffect, useRef, useState } from "./ui.js";
 import { bytes, t } from "./words.js";
@@ -86,8 +87,9 @@ function Types({ types }) {
 
 // Says early, before the first byte, what will not fit.
 async function takeFiles(uploads, found) {
+  if (!found.length) return;
+  if (!store.get().types) await loadTypes(); // Whoever is quicker than the page loses nothing.
   const { types, server } = store.get();
-  if (!types || !found.length) return;
   const wanted = found.reduce((sum, { file }) => sum + file.size, 0);
   if (server?.free_bytes != null && wanted > server.free_bytes) {
     notice(t("drop.tooMuch", { wanted: bytes(wanted), free: bytes(server.free_bytes) }), "bad");
