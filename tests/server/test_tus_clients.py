@@ -1,6 +1,6 @@
 """Clients of tus that others wrote, as they are, against the server. Slow: each is a process of its own.
 
-tuspy and aiotus: `pip install tuspy aiotus`. tus-js-client: `npm install tus-js-client`, and NODE_PATH at its node_modules.
+tuspy and aiotus: `pip install tuspy aiotus`. The others: `npm install tus-js-client @uppy/core @uppy/tus`, and NODE_PATH at node_modules.
 """
 
 import asyncio
@@ -52,4 +52,15 @@ async def test_tus_js_client_uploads_in_every_way(running: House, tmp_path: Path
     file = tmp_path / "clip.mp4"
     file.write_bytes(DATA)
     await run(node, str(SCRIPTS / "send.cjs"), running.url, running.secret, str(file), how)
+    assert contents(running) == [hashlib.sha512(DATA).hexdigest()]
+
+
+async def test_uppy_uploads_in_parts(running: House, tmp_path: Path) -> None:
+    modules = Path(os.environ.get("NODE_PATH", ""))
+    node = shutil.which("node")
+    if node is None or not all((modules / name).is_dir() for name in ("@uppy/core", "@uppy/tus")):
+        pytest.skip("Node or Uppy is not installed here (NODE_PATH names its folder)")
+    file = tmp_path / "clip.mp4"
+    file.write_bytes(DATA)
+    await run(node, str(SCRIPTS / "uppy.mjs"), running.url, running.secret, str(file))
     assert contents(running) == [hashlib.sha512(DATA).hexdigest()]
