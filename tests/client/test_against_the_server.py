@@ -12,6 +12,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from dmc.broker.wishes import trash
 from dmc.client.crew import ThreadCrew
 from dmc.client.following import facts_of
 from dmc.client.model import ObservedPath, ServerAddress, Timing
@@ -26,6 +27,7 @@ from dmc.clock import SystemClock
 from dmc.errors import Locked, UnknownConversion
 from dmc.files import RealDisk, sha512_of
 from dmc.items import ItemIds, Status
+from dmc.jobs import ErrorNote
 from dmc.protocol import CheckEntry
 from tests.server.conftest import House
 
@@ -146,6 +148,28 @@ def test_a_server_that_is_away_at_the_start_and_comes_back_gets_the_file(househo
         until(lambda: len(client.outbox.ids()) == 1)
         household.up()
         until(lambda: (household.folder / "converted/clip.mkv").exists(), household.convert_all)
+    finally:
+        client.close()
+
+
+def test_what_somebody_cancels_and_deletes_before_the_client_looks_again_is_not_offered_again(household: Household) -> None:
+    client, house = household.client(), household.house
+    try:
+        (household.folder / "clip.mp4").write_bytes(b"content")
+        until(lambda: client.outbox.counts()[OutboxStatus.TO_DO] == 1)
+    finally:
+        client.close()
+    (item,) = house.ledger.select()
+    house.change(item.item_id, status=Status.FINISHED_WITH_ERRORS, errors=(ErrorNote(code="cancelled", message="cancelled."),))
+    trash(house.ledger, house.clock, item.item_id)
+    household.down()
+    household.up()
+    client = household.client()
+    try:
+        until(lambda: client.outbox.counts()[OutboxStatus.ACKNOWLEDGED] == 1)
+        (record,) = (client.outbox.get(known) for known in client.outbox.ids())
+        assert record is not None and record.errors[0].code == "deleted"
+        assert [known.item_id for known in house.ledger.select()] == [item.item_id]
     finally:
         client.close()
 
