@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _log = Log("cli")
 
+_LOOK_S = 1.0
+"""How long the main thread waits at a time: the kernel may hand a signal to another thread, and that wakes no lock of the main one,
+which alone may act on it."""
+
 
 @contextmanager
 def stop_on_signals(twice: threading.Event | None = None) -> Iterator[threading.Event]:
@@ -88,7 +92,8 @@ class Rooms:
 
     def wait(self) -> None:
         """Wait until all have ended; raises the fault of the one that ended first by itself."""
-        self.stop.wait()
+        while not self.stop.wait(_LOOK_S):
+            pass
         for thread in self._threads:
             thread.join()
         if isinstance(self.fault, DmcError):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
@@ -39,6 +40,23 @@ def test_a_room_that_dies_of_something_unforeseen_is_a_fault_of_ours() -> None:
     with pytest.raises(StillBroken) as caught:
         rooms.wait()
     assert caught.value.exit_code == 70
+
+
+def test_a_signal_that_another_thread_caught_ends_everything_too() -> None:
+    main = threading.get_ident()
+
+    def catches_it(stop: threading.Event) -> None:
+        while sys._current_frames()[main].f_code is not threading.Condition.wait.__code__:
+            threading.Event().wait(0.01)
+        threading.Event().wait(0.1)  # From that frame into the wait itself; what is tested holds if it is late, too.
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        stop.wait()
+
+    with stop_on_signals() as stop:
+        rooms = Rooms(stop)
+        rooms.begin("catches it", catches_it)
+        rooms.wait()
+        assert stop.is_set()
 
 
 class _Server:
