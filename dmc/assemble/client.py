@@ -152,10 +152,13 @@ def forget_server(settings: ClientSettings, name: str) -> None:
 def folder_states(settings: ClientSettings) -> "dict[Path, RootState]":
     """How each watched folder stands now, and each output folder outside of them; writes nothing."""
     from dmc.client.marker import FILE_NAME, Marks
-    from dmc.client.model import apart
+    from dmc.client.model import OUTPUT_FOLDER, apart
 
     marks, observed = Marks(settings.state_folder / FILE_NAME, RealDisk()), settings.list_of_paths_to_observe
-    outputs = {place: marks.peek_home(place) for one in observed if (place := apart(one.path, one.output_folder)) is not None}
+    places = [(one.output_folder or one.path / OUTPUT_FOLDER, apart(one.path, one.output_folder) is not None) for one in observed]
+    # One inside the watched folder is told only where another disk belongs there, and is not there.
+    states = {place: (marks.peek_home(place, apart=outside), outside) for place, outside in places}
+    outputs = {place: state for place, (state, outside) in states.items() if outside or state.is_offline}
     return outputs | {one.path: marks.peek(one.path) for one in observed}
 
 

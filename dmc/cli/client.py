@@ -13,6 +13,7 @@ from dmc.cli.render import DryRun, Json, Screen, screen_of
 
 if TYPE_CHECKING:
     from dmc.client.scan import RootState
+    from dmc.client_settings import ObservedPath
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The client: watches folders, brings results home.")
 folder = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Watched folders.")
@@ -193,8 +194,7 @@ def folder_list(context: typer.Context, config: Config = None, as_json: Json = F
     observed, states = settings.list_of_paths_to_observe, folder_states(settings)
     if as_json:
         folders = [
-            one.model_dump(mode="json") | {"state": states[one.path].value, "output_state": _output_state(one.output_folder, states)}
-            for one in observed
+            one.model_dump(mode="json") | {"state": states[one.path].value, "output_state": _output_state(one, states)} for one in observed
         ]
         screen.document("folders", {"folders": folders})
         return
@@ -202,16 +202,18 @@ def folder_list(context: typer.Context, config: Config = None, as_json: Json = F
         [
             str(one.path),
             ", ".join(f"{m}: {t}" for m, t in one.conversion_types.items() if m in one.observed_media_types),
-            _stand(states[one.path].value, _output_state(one.output_folder, states)),
+            _stand(states[one.path].value, _output_state(one, states)),
         ]
         for one in observed
     ]
     screen.table(["FOLDER", "TO", "STATE"], rows)
 
 
-def _output_state(output: Path | None, states: "Mapping[Path, RootState]") -> str | None:
-    """How the output folder stands; None where it is inside the watched one."""
-    state = states.get(output) if output is not None else None
+def _output_state(observed: "ObservedPath", states: "Mapping[Path, RootState]") -> str | None:
+    """How the output folder stands; None where it is a part of the watched one."""
+    from dmc.client.model import OUTPUT_FOLDER
+
+    state = states.get(observed.output_folder or observed.path / OUTPUT_FOLDER)
     return None if state is None else state.value
 
 

@@ -100,7 +100,7 @@ class Homing:
         observed = self._observed.get(record.root or "")
         if observed is None or not folder.is_relative_to(observed.apart or observed.path) or not self._roots.home_is_offline(record.root):
             return False
-        place = observed.apart or observed.path
+        place = observed.path if observed.apart is None and self._roots.is_offline(record.root) else observed.results
         self._say_once(record, LocalFault(f"{place.name} is offline: its result waits.", "Mount it, or see: dmc client folder list"))
         self._queues.put_off(record.id, self._clock.monotonic(), self._link.draw, AWAY_S)
         return True

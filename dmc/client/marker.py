@@ -69,17 +69,27 @@ class Marks:
         # The marker was removed from it, or the folder was made anew at its old place on the same disk.
         return state if _inode_of(root) == known.inode or state is RootState.EMPTY else RootState.UNSURE
 
-    def look_home(self, folder: Path) -> RootState:
-        """How a `folder` for results stands, which the client may make itself: EMPTY if it may. Marks it once it holds something."""
+    def look_home(self, folder: Path, *, apart: bool = True) -> RootState:
+        """How a `folder` for results stands, which the client may make itself: EMPTY if it may. Marks it once it holds something.
+
+        `apart`: it lies outside the observed folder, whose marker speaks for it else, unless another disk was ever mounted there.
+        """
+        if not apart and not self._is_mounted_inside(folder):
+            return RootState.PRESENT
         state = self._of_home(folder, self.look(folder))
         if state is RootState.UNSURE:  # Deleted on its own disk and made anew, most likely by this client.
             self._remember(folder)
             return self.peek(folder)
         return state
 
-    def peek_home(self, folder: Path) -> RootState:
+    def peek_home(self, folder: Path, *, apart: bool = True) -> RootState:
         """The same without writing anything."""
+        if not apart and not self._is_mounted_inside(folder):
+            return RootState.PRESENT
         return self._of_home(folder, self.peek(folder))
+
+    def _is_mounted_inside(self, folder: Path) -> bool:
+        return encode_path(folder) in self._marks or os.path.ismount(folder)
 
     def _of_home(self, folder: Path, state: RootState) -> RootState:
         known = self._marks.get(encode_path(folder))

@@ -20,6 +20,10 @@ from dmc.mounts import is_polled
 _LOG = Log("client")
 
 
+def _home_state(observed: ObservedPath) -> RootState:
+    return RootState.PRESENT if observed.apart is None else root_state(observed.apart)
+
+
 class Root:
     """One observed folder. `polled`: events cannot be relied on there. `folders`: how many the last whole walk went into.
 
@@ -33,7 +37,7 @@ class Root:
         *,
         polled: bool,
         see: Callable[[Path], RootState] = root_state,
-        see_home: Callable[[Path], RootState] = root_state,
+        see_home: Callable[[ObservedPath], RootState] = _home_state,
         left: Left | None = None,
     ) -> None:
         self.observed = observed
@@ -115,14 +119,14 @@ class Root:
 
     def home_is_there(self) -> bool:
         """Whether a result that is missing is really gone, rather than the disk it lies on."""
-        return self._look_home() is RootState.PRESENT if self.observed.apart is not None else self.is_there()
+        return (self.observed.apart is not None or self.is_there()) and self._look_home() is RootState.PRESENT
 
     def home_is_offline(self) -> bool:
         """Whether results would land on what is not their folder, or in no folder at all."""
-        return self._look_home().is_offline if self.observed.apart is not None else self.is_offline()
+        return (self.observed.apart is None and self.is_offline()) or self._look_home().is_offline
 
     def _look_home(self) -> RootState:
-        before, self.home = self.home, self._see_home(self.observed.results)
+        before, self.home = self.home, self._see_home(self.observed)
         _tell("output", self.observed.results, before, self.home)
         return self.home
 
@@ -141,7 +145,7 @@ def _tell(what: str, folder: Path, before: RootState, now: RootState) -> None:
 class Roots:
     """All observed folders; a file below two of them belongs to the inner one.
 
-    `see` says how one stands, `see_home` the same of a folder for results elsewhere (marker.py).
+    `see` says how one stands, `see_home` the same of its folder for results (marker.py).
     """
 
     def __init__(
@@ -149,7 +153,7 @@ class Roots:
         observed: Sequence[ObservedPath],
         see: Callable[[Path], RootState] = root_state,
         left: Callable[[Path], Left] | None = None,
-        see_home: Callable[[Path], RootState] = root_state,
+        see_home: Callable[[ObservedPath], RootState] = _home_state,
     ) -> None:
         places = [place for each in observed for place in (each.path, each.results, each.trash)]
         self.all = [

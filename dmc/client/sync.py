@@ -32,6 +32,7 @@ from dmc.client.reach import Standing
 from dmc.client.records import OutboxStatus
 from dmc.client.retire import Retire
 from dmc.client.roots import Root, Roots
+from dmc.client.scan import RootState
 from dmc.client.sweep import sweep
 from dmc.client.transport import Transport
 from dmc.client.trash import TrashSweep
@@ -95,7 +96,7 @@ class Sync:
         self._client_name = client_name
         self._draw = draw or random.Random()  # noqa: S311 - spreads waits, guards no secret
         marks = Marks(state / marker.FILE_NAME, disk)
-        self._roots = Roots(observed, marks.look, lambda root: Left(state, root, disk), marks.look_home)
+        self._roots = Roots(observed, marks.look, lambda root: Left(state, root, disk), _homes(observed, marks))
         self._ids = ItemIds(max(outbox.ids(), default=None))
         self._pins = Pins(state / FILE_NAME, disk)
         self._lock = ProcessLock(state / LOCK_NAME, timeout_s=0.0, holder_hint="Another dmc client works with this state folder.")
@@ -259,3 +260,15 @@ class Sync:
     def sent(self) -> dict[str, int]:
         """Bytes that the servers have of the records being uploaded."""
         return self.lanes.sent()
+
+
+def _homes(observed: Sequence[ObservedPath], marks: Marks) -> Callable[[ObservedPath], RootState]:
+    """How the folder for results of an observed path stands. One that is observed itself is marked by its own looks alone."""
+    paths = {each.path for each in observed}
+
+    def see(each: ObservedPath) -> RootState:
+        if each.results not in paths:
+            return marks.look_home(each.results, apart=each.apart is not None)
+        return RootState.PRESENT if each.results == each.path else marks.peek(each.results)
+
+    return see

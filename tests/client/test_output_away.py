@@ -116,3 +116,40 @@ def test_a_folder_for_results_inside_the_observed_one_has_no_marker_of_its_own(t
     world.run(until=world.all_done)
     assert (world.folder / "out" / "clip.mkv").read_bytes() == RESULT + b"moving pictures"
     assert names(world.folder / "out") == ["clip.mkv"]
+
+
+def test_a_disk_that_was_mounted_inside_the_observed_folder_is_known_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "drop" / "converted"
+    world = World(tmp_path)
+    mounted = {output}
+    monkeypatch.setattr("os.path.ismount", lambda path: Path(path) in mounted)
+    stick = Stick(output, monkeypatch)
+    world.drop("first.mp4", b"first")
+    world.run(until=world.all_done)
+    assert names(output) == [MARKER, "first.mkv"]
+    mounted.clear()
+    stick.exchange(".unplugged")
+    world.drop("second.mp4", b"second")
+    world.run(600)
+    assert world.statuses() == ["acknowledged", "finished_successful"] and names(output) == []
+    assert "converted is offline" in (world.records()[1].reason or "")
+    mounted.add(output)
+    stick.exchange(".bare", ".unplugged")
+    world.run(900, until=world.all_done)
+    assert names(output) == [MARKER, "first.mkv", "second.mkv"]
+
+
+def test_results_in_an_observed_folder_do_not_make_it_sure_of_itself(tmp_path: Path) -> None:
+    folder, other = tmp_path / "drop", tmp_path / "other"
+    world = World(tmp_path, observed=[ObservedPath(folder, output=other), ObservedPath(other, output=other)])
+    other.mkdir()
+    (other / "clip.mp4").write_bytes(b"other")
+    world.run(until=lambda: world.all_done())
+    (tmp_path / "anew").mkdir()  # Before the other is removed, so that it has an inode of its own.
+    shutil.rmtree(other)
+    (tmp_path / "anew").rename(other)
+    (other / "notes.txt").touch()
+    world.drop("second.mp4", b"second")
+    world.run(900, until=lambda: len(world.stored) == 2 and world.all_done())
+    assert not (other / MARKER).exists()
+    assert Marks(world.state / FILE_NAME, RealDisk()).peek(other) is RootState.UNSURE
