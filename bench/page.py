@@ -6,16 +6,11 @@ Milliseconds, median and 95th percentile of the rounds; `… first` is the first
 1 if a question takes more than 200 ms (95th percentile).
 """
 
-import argparse
-import json
-import sys
-import tempfile
 from pathlib import Path
 
-from asking import Asker, fill, timed
+from asker import Asker, Told, fill, tell, timed
 from transfer import Dmc
 
-MOST_MS = 200.0
 API = "/api/v1"
 PAGE = "limit=60"
 QUESTIONS = {
@@ -32,7 +27,7 @@ QUESTIONS = {
 }
 
 
-def measure(home: Path, items: int, rounds: int) -> dict[str, dict[str, float]]:
+def measure(home: Path, items: int, rounds: int) -> Told:
     dmc = Dmc(home, "--scopes", "read,write,admin")
     fill(next(home.rglob("tokens.json")).parent, items)
     with dmc.running():
@@ -48,18 +43,5 @@ def measure(home: Path, items: int, rounds: int) -> dict[str, dict[str, float]]:
     return told
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=40)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="dmc-page-") as folder:
-        told = measure(Path(folder), given.items, given.rounds)
-    print(json.dumps({"schema": "dmc.bench-page/1", "items": given.items, **told}, indent=1))
-    worst = max(figures["p95_ms"] for name, figures in told.items() if not name.endswith("first"))
-    print(f"{'holds' if worst <= MOST_MS else 'BROKEN'}: every question {worst} ms at most (95th percentile), at most {MOST_MS}")
-    sys.exit(int(worst > MOST_MS))
-
-
 if __name__ == "__main__":
-    main()
+    tell(__doc__, "page", measure, judged=lambda name: not name.endswith("first"))
