@@ -2,6 +2,7 @@
 
 import base64
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +77,8 @@ def test_a_result_that_is_thrown_away_leaves_no_sidecars(dressed: Path, tmp_path
 
 def test_a_local_run_puts_them_beside_the_result_and_replaces_nothing(dressed: Path, tmp_path: Path) -> None:
     target = tmp_path / "made.mp4"
+    os.utime(dressed, ns=(1_577_836_800_123_456_000, 1_577_836_800_123_456_000))
+    dressed.chmod(0o640)
     (tmp_path / "made.1.ttf").write_bytes(b"somebody's")
 
     def names(_source: Path, _ending: str) -> Iterator[Path]:
@@ -89,4 +92,6 @@ def test_a_local_run_puts_them_beside_the_result_and_replaces_nothing(dressed: P
     assert ends[0].target == target, ends[0].report
     assert [path.name for path in ends[0].sidecars] == ["made (2).1.ttf", "made.2.bin"]
     assert (tmp_path / "made (2).1.ttf").read_bytes() == FONT
+    for made in (target, *ends[0].sidecars):
+        assert (made.stat().st_mtime_ns, stat.S_IMODE(made.stat().st_mode)) == (1_577_836_800_123_456_000, 0o640)
     assert (tmp_path / "made.1.ttf").read_bytes() == b"somebody's"
