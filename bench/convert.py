@@ -6,7 +6,7 @@
 Prints the median of alternating runs, start-up included, as ratios dmc / ffmpeg in wall and CPU time, and the share that
 dmc spends on verifying, which ffmpeg does not do. Memory is the highest of all
 processes together, looked at during the run. dmc's workers are nice, so ffmpeg is made so too: else a busy machine would
-decide. CLIP defaults to the 720p recording of the shared media, else the sample.
+decide. dmc runs from bytecode, as pip installs it, whatever the environment says; the first pair, which is not counted, writes it. CLIP defaults to the 720p recording of the shared media, else the sample.
 
 `cpu_least_ratio` compares the least of each side: on a busy machine it says more than medians. x264 and x265 write their settings into
 the stream: those of both results must be the same, or this ends with 1. SVT-AV1 writes none, and both sides bring a
@@ -180,11 +180,13 @@ def main() -> None:
     asked = parser.parse_args()
     ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
     os.environ["PYTHONPATH"] = str(ROOT)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     print(
         f"{asked.clip.name} repeated to {asked.seconds:g} s, {asked.runs} alternating runs, {os.cpu_count()} cores; median (min-max) in s"
     )
     failed = False
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["PYTHONPYCACHEPREFIX"] = f"{folder}/bytecode"
         clip = make_clip(ffmpeg, asked.clip, asked.seconds, Path(folder))
         for kind in asked.types:
             ours, theirs, odd = compare(kind, ffmpeg, clip, asked.runs)
