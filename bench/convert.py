@@ -6,7 +6,8 @@
 Prints the median of alternating runs, start-up included, as ratios dmc / ffmpeg in wall and CPU time, and the share that
 dmc spends on verifying, which ffmpeg does not do. Memory is the highest of all
 processes together, looked at during the run. dmc's workers are nice, so ffmpeg is made so too: else a busy machine would
-decide. dmc runs from bytecode, as pip installs it, whatever the environment says; the first pair, which is not counted, writes it. CLIP defaults to the 720p recording of the shared media, else the sample.
+decide. dmc runs from bytecode, as pip installs it, whatever the environment says; the first pair, which is not counted, writes it.
+CLIP defaults to the 720p recording of the shared media, else the sample.
 
 `cpu_least_ratio` compares the least of each side: on a busy machine it says more than medians. x264 and x265 write their settings into
 the stream: those of both results must be the same, or this ends with 1. SVT-AV1 writes none, and both sides bring a

@@ -13,11 +13,11 @@ from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 
-LEAST = 4
+LEAST = 3
 """So many values wait at most when they are large: enough that nobody stands still, whatever the picture's size."""
 
 MOST = 64
-MOST_BYTES = 8_000_000
+MOST_BYTES = 4_000_000
 
 
 class Ahead(Generic[T]):

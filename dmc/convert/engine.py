@@ -23,6 +23,7 @@ from dmc.convert.probe import probe
 from dmc.convert.progress import Meter, OnProgress, alive, patience_s
 from dmc.convert.receipt import FileFacts, Receipt, in_bytes, write_receipt
 from dmc.convert.recipes import GATED_PICTURES, RECIPES
+from dmc.convert.release import only_what_is_new, release
 from dmc.convert.sample import sample
 from dmc.convert.stopwatch import Stopwatch
 from dmc.convert.transcode import Transcoded, transcode
@@ -69,13 +70,14 @@ class _Work:
         self._gallery = Gallery()
 
     def run(self) -> Report:
-        with self._watch:
+        with self._watch, only_what_is_new():
             return self._run()
 
     def _run(self) -> Report:
         kind = find_conversion(self._job.conversion_type)
         check_options(kind.name, self._job.options)
         facts = self._facts = probe(self._source, self._limits, self._job.label)
+        release()
         check_fits(kind, facts.media_type)
         report = self._picture(facts) if facts.media_type is MediaType.IMAGE else self._streams(facts)
         RealDisk().sync_folder(self._out)
@@ -130,7 +132,7 @@ class _Work:
             return self._left_alone(facts, made, no_gain)
         brake = gate.Brake(self._stop, target, self._job.file_size if made.gated else None)
         try:
-            done = transcode(self._source, target, part, made, self._limits, meter.transcoded, brake, self._job.label)
+            done = self._transcode(target, part, made, meter, brake)
         except Cancelled:
             if not brake.pulled:
                 raise
@@ -174,6 +176,12 @@ class _Work:
         write_receipt(self._out, receipt)
         self._leave_products(target, after, facts)
         return self._converted(ResultFacts(file_name=target.name, file_size=size, sha512_checksum=check.sha512), receipt)
+
+    def _transcode(self, target: Path, part: MediaFacts, made: Plan, meter: Meter, brake: gate.Brake) -> Transcoded:
+        """Write the result; its encoders are gone before the check begins."""
+        done = transcode(self._source, target, part, made, self._limits, meter.transcoded, brake, self._job.label)
+        release()
+        return done
 
     def _plan(self, facts: MediaFacts, *, rewrite: bool) -> Plan:
         job, recipe = self._job, RECIPES[self._job.conversion_type]

@@ -51,6 +51,10 @@ class VideoWork:
     colour_range: int = 0
     chroma_location: str | None = None
 
+    def takes_as_is(self, stream: StreamFacts) -> bool:
+        """Does the encoder get every picture of `stream` as it was decoded, in its size and unfiltered?"""
+        return not self.filters and (self.width, self.height) == (stream.width, stream.height)
+
 
 def is_hdr(stream: StreamFacts) -> bool:
     """Are the pictures PQ (HDR10) or HLG?"""

@@ -1,6 +1,6 @@
 """How many threads the codecs of one conversion get: pure over cores, conversions side by side and the codec.
 
-Only `cores_here` asks the machine; pool.py does when a job begins, and hands the share on in the job's limits.
+Only `cores_here` asks the machine: pool.py when a job begins, to hand the share on in the job's limits, and the job for its decoders.
 """
 
 import os
@@ -34,6 +34,15 @@ def encoder_threads(encoder: str, share: int) -> Threads:
     if share and encoder == "libsvtav1":
         return Threads(share, (f"lp={min(share, _MOST_LEVELS)}",))
     return Threads(share)
+
+
+def decoder_threads(share: int, cores: int, *, as_they_are: bool) -> int:
+    """Threads of the decoder whose pictures an encoder takes: half of what it has where it takes them `as_they_are`.
+
+    Encoding is several times the work, and each thread of a decoder holds pictures of its own. Pictures that are filtered or made
+    smaller first may cost more to decode than to encode: there the decoder has the whole share, too.
+    """
+    return max(1, (share or cores) // 2) if as_they_are else share
 
 
 def cores_here() -> int:

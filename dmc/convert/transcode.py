@@ -29,6 +29,7 @@ from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.progress import alive, patience_s
 from dmc.convert.recipes import CONTAINERS, Container
 from dmc.convert.sidecars import Sidecars
+from dmc.convert.threads import cores_here, decoder_threads
 from dmc.convert.trim import CutFrames, CutPackets, CutTexts
 from dmc.errors import Cancelled, DiskFull, DmcError, TooLarge, Unsupported
 
@@ -187,6 +188,8 @@ class _Run:
     def _lane(self, source: Stream, plan: StreamPlan) -> tuple[Stream, Lane]:
         shift = self.done.shift
         if plan.video is not None:
+            as_is = plan.video.takes_as_is(self._facts.streams[plan.index])
+            source.codec_context.thread_count = decoder_threads(self._limits.encoder_threads, cores_here(), as_they_are=as_is)
             frames = self._frames(source)
             base = frames.clock if isinstance(frames, CutFrames) else source.time_base
             pictures = encoders.add_video(self._out, plan.video, base, self._limits)

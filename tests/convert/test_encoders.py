@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dmc.convert.limits import Limits
-from dmc.convert.threads import Threads, cores_here, encoder_threads, share_of_cores
+from dmc.convert.threads import Threads, cores_here, decoder_threads, encoder_threads, share_of_cores
 from tests.convert.clips import clip
 from tests.convert.works import convert
 
@@ -37,6 +37,16 @@ def test_conversions_side_by_side_share_the_cores(cores: int, jobs: int, encoder
 @pytest.mark.parametrize("jobs", [2, 3, 1000])
 def test_no_core_is_left_without_work_and_none_has_a_thread_too_many(cores: int, jobs: int) -> None:
     assert cores <= share_of_cores(cores, jobs) * jobs < cores + jobs
+
+
+@pytest.mark.parametrize(("share", "cores", "threads"), [(0, 1, 1), (0, 2, 1), (0, 8, 4), (1, 8, 1), (4, 8, 2)])
+def test_a_decoder_has_half_the_threads_of_the_encoder_that_takes_its_pictures_as_they_are(share: int, cores: int, threads: int) -> None:
+    assert decoder_threads(share, cores, as_they_are=True) == threads
+
+
+@pytest.mark.parametrize("share", [0, 1, 4])
+def test_a_decoder_whose_pictures_are_made_smaller_has_the_whole_share(share: int) -> None:
+    assert decoder_threads(share, 8, as_they_are=False) == share
 
 
 def test_the_machine_has_cores() -> None:

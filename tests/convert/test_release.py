@@ -1,0 +1,67 @@
+"""Encoders are gone before the next step begins."""
+
+import gc
+import weakref
+from pathlib import Path
+
+import pytest
+
+from dmc.convert import engine
+from dmc.convert.limits import Limits
+from dmc.convert.media import open_media
+from dmc.convert.release import only_what_is_new, release
+from tests.convert.clips import clip
+from tests.convert.works import convert
+
+
+class _Knot:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_is_new_and_out_of_reach_is_freed_at_once() -> None:
+    gc.disable()
+    try:
+        with only_what_is_new():
+            gone = weakref.ref(_Knot())
+            release()
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_what_was_there_before_is_not_looked_through() -> None:
+    gc.disable()
+    try:
+        before = weakref.ref(_Knot())
+        with only_what_is_new():
+            release()
+            assert before() is not None
+        gc.collect()
+        assert before() is None
+    finally:
+        gc.enable()
+
+
+def test_nothing_stays_frozen_after_a_job_that_fails(tmp_path: Path) -> None:
+    frozen = gc.get_freeze_count()
+    with pytest.raises(ZeroDivisionError), only_what_is_new():
+        open_media(clip(tmp_path / "a.mkv"), Limits()).close()
+        raise ZeroDivisionError
+    assert gc.get_freeze_count() == frozen
+
+
+def test_no_encoder_lives_while_its_result_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked of the collector, since PyAV's objects know no weak references."""
+    from av.container import OutputContainer
+
+    seen: list[int] = []
+    check = engine.verify
+
+    def counting(*what: object) -> object:
+        seen.append(sum(isinstance(thing, OutputContainer) for thing in gc.get_objects()))
+        return check(*what)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "verify", counting)
+    convert(clip(tmp_path / "a.mkv"), "h264", tmp_path / "out", crf=30, keep_if_larger=True)
+    assert seen == [0]
