@@ -20,6 +20,7 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 
 from dmc.convert.limits import Limits
+from dmc.convert.threads import cores_here, decoder_threads
 from dmc.errors import DamagedMedia, DmcError, NotMedia, TooLarge, Unsupported
 from dmc.files import translate
 
@@ -86,6 +87,11 @@ def prepare(stream: Stream, limits: Limits) -> None:
     if stream.type == "video":
         context.thread_type = "AUTO"
     context.thread_count = limits.encoder_threads
+
+
+def feed_encoder(stream: Stream, limits: Limits, *, as_is: bool) -> None:
+    """Threads of a decoder of pictures that works beside an encoder, before it is first used; `as_is`: nothing stands between the two."""
+    stream.codec_context.thread_count = decoder_threads(limits.encoder_threads, cores_here(), as_they_are=as_is)
 
 
 def create_media(path: Path, muxer: str, options: dict[str, str] | None = None) -> OutputContainer:

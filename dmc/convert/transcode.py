@@ -24,12 +24,11 @@ from dmc.convert.decoder import Decoder
 from dmc.convert.facts import MediaFacts
 from dmc.convert.lanes import CopyLane, Lane, Made, Opened, SoundLane, TextLane, VideoLane
 from dmc.convert.limits import Limits
-from dmc.convert.media import AnyPacket, ReadLog, codec_of, create_media, open_media, packets, reason_of
+from dmc.convert.media import AnyPacket, ReadLog, codec_of, create_media, feed_encoder, open_media, packets, reason_of
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.progress import alive, patience_s
 from dmc.convert.recipes import CONTAINERS, Container
 from dmc.convert.sidecars import Sidecars
-from dmc.convert.threads import cores_here, decoder_threads
 from dmc.convert.trim import CutFrames, CutPackets, CutTexts
 from dmc.errors import Cancelled, DiskFull, DmcError, TooLarge, Unsupported
 
@@ -188,8 +187,7 @@ class _Run:
     def _lane(self, source: Stream, plan: StreamPlan) -> tuple[Stream, Lane]:
         shift = self.done.shift
         if plan.video is not None:
-            as_is = plan.video.takes_as_is(self._facts.streams[plan.index])
-            source.codec_context.thread_count = decoder_threads(self._limits.encoder_threads, cores_here(), as_they_are=as_is)
+            feed_encoder(source, self._limits, as_is=plan.video.takes_as_is(self._facts.streams[plan.index]))
             frames = self._frames(source)
             base = frames.clock if isinstance(frames, CutFrames) else source.time_base
             pictures = encoders.add_video(self._out, plan.video, base, self._limits)

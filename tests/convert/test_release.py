@@ -1,6 +1,9 @@
 """Encoders are gone before the next step begins."""
 
 import gc
+import mmap
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 
@@ -65,3 +68,28 @@ def test_no_encoder_lives_while_its_result_is_checked(tmp_path: Path, monkeypatc
     monkeypatch.setattr(engine, "verify", counting)
     convert(clip(tmp_path / "a.mkv"), "h264", tmp_path / "out", crf=30, keep_if_larger=True)
     assert seen == [0]
+
+
+_ASKING = """
+import mmap, sys
+from dmc.convert.release import keep_to_small_pages
+if sys.argv[1] == "small":
+    keep_to_small_pages()
+room = mmap.mmap(-1, 8 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+room.madvise(mmap.MADV_HUGEPAGE)
+for at in range(0, len(room), 4096):
+    room[at] = 1
+rows = dict(line.split(":") for line in open("/proc/self/smaps_rollup").read().splitlines()[1:])
+print(rows["AnonHugePages"].split()[0])
+"""
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="huge pages are Linux's")
+def test_a_worker_gets_no_huge_pages_though_its_libraries_ask_for_them() -> None:
+    said = [
+        int(subprocess.run([sys.executable, "-c", _ASKING, how], capture_output=True, text=True, check=True, timeout=60).stdout)
+        for how in ("as it comes", "small")
+    ]
+    if said[0] == 0:
+        pytest.skip("this kernel gives no huge pages to those who ask")
+    assert said[1] == 0
