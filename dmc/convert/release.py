@@ -1,7 +1,7 @@
 """What a worker does to hold no more memory than its encoder needs.
 
-Containers that were closed are given back at once, and not when the collector happens to come by. PyAV's containers and their streams hold each other, so closing one ends neither its decoders nor its encoders: the 200 MB of an
-x264 would lie beside the decoders of the check that follows.
+Containers that were closed are given back at once, and not when the collector happens to come by. PyAV's containers and their streams
+hold each other, so closing one ends neither its decoders nor its encoders: the 200 MB of an x264 would lie beside the check that follows.
 """
 
 import contextlib
