@@ -137,10 +137,15 @@ def booted(media: Path) -> Iterator[Machine]:
                 container.wait(60)
             container.kill()
             container.wait()
-            for group in (Path("/sys/fs/cgroup") / name, Path("/sys/fs/cgroup/unified") / name):
-                for inner in (group / "supervisor", group / "payload", group):
-                    with contextlib.suppress(OSError):
-                        inner.rmdir()
+            _remove_groups(name)
+
+
+def _remove_groups(name: str) -> None:
+    """The machine's cgroups, from the inside out: who mounted them for it is gone, they are not."""
+    for above in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")):
+        for folder, _, _ in os.walk(above / name, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(folder).rmdir()
 
 
 def _first_process(container: int) -> int:

@@ -59,9 +59,9 @@ def journal(machine: Machine, unit: str = "dmc-server", more: str = "") -> list[
     ]
 
 
-def ends_once(machine: Machine, item_id: str) -> None:
+def ends_once(machine: Machine, item_id: str, unit: str = "dmc-server") -> None:
     machine.until("it has ended", lambda: status(machine, item_id) == "finished_successful", 300)
-    ends = [line for line in journal(machine) if item_id in line["MESSAGE"] and "status=finished_successful" in line["MESSAGE"]]
+    ends = [line for line in journal(machine, unit) if item_id in line["MESSAGE"] and "status=finished_successful" in line["MESSAGE"]]
     assert len(ends) == 1, ends
 
 
@@ -133,6 +133,21 @@ def test_stopped_at_work_it_puts_back_in_good_order_and_goes_on(machine: Machine
     ends_once(machine, one)
 
 
+def test_wrong_settings_end_it_at_once_and_what_comes_late_is_waited_for(machine: Machine) -> None:
+    machine.run("cp /etc/dmc/server.toml . && echo 'listen_on_prt = 1' >>/etc/dmc/server.toml")
+    assert machine.try_("systemctl restart dmc-server").returncode != 0
+    assert (machine.shown("ActiveState"), machine.shown("NRestarts"), machine.shown("ExecMainStatus")) == ("failed", "0", "2")
+    machine.run("cp server.toml /etc/dmc/server.toml && systemd-run --unit=other python3 -m http.server --bind 127.0.0.1 8770")
+    machine.until(
+        "the port is taken",
+        lambda: machine.try_("python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 8770))'").returncode == 0,
+    )
+    assert machine.try_("systemctl restart dmc-server").returncode != 0
+    machine.until("it tries again", lambda: int(machine.shown("NRestarts")) > 1)
+    machine.run("systemctl stop other")
+    machine.until("it runs", lambda: machine.shown("ActiveState") == "active")
+
+
 def test_the_journal_has_priorities_and_no_secrets(machine: Machine) -> None:
     secret = machine.run(f"{DMC} server token create laptop 2>/dev/null")
     machine.run("systemctl restart dmc-server")
@@ -181,6 +196,16 @@ def test_the_broker_works_as_a_unit_of_its_own(machine: Machine) -> None:
     machine.until("it is converted", lambda: str(status(machine, one)).startswith("finished"))
     assert "warn" not in machine.run(f"{DMC} doctor")
 
+    machine.run("mkdir -p /run/systemd/system/dmc-broker.service.d")
+    machine.run("printf '[Service]\\nWatchdogSec=6\\n' >/run/systemd/system/dmc-broker.service.d/short.conf")
+    machine.run("systemctl daemon-reload && systemctl restart dmc-broker")
+    one, before, server = begun(machine, 44), machine.shown("MainPID", "dmc-broker"), machine.shown("MainPID")
+    machine.run(f"kill -STOP {before}")
+    machine.until("it runs again", lambda: machine.shown("MainPID", "dmc-broker") not in ("0", before), 60)
+    ends_once(machine, one, "dmc-broker")
+    assert machine.shown("MainPID") == server
+    machine.run("rm /run/systemd/system/dmc-broker.service.d/short.conf && systemctl daemon-reload && systemctl restart dmc-broker")
+
 
 def test_a_file_dropped_by_a_user_comes_home(machine: Machine) -> None:
     machine.run(
@@ -214,8 +239,9 @@ def test_a_client_that_requires_a_share_does_not_start_without_it(machine: Machi
 
 
 def test_an_upgrade_keeps_the_queue_and_there_is_a_way_back(machine: Machine) -> None:
+    one = begun(machine, 45)
     machine.run(f"{DMC} broker pause")
-    one = add(machine, FILM, "h265", crf=44)
+    assert status(machine, one) == "in_progress"
     before = machine.run("dmc --version")
     machine.run("cp -r checkout newer && sed -i 's/^version = .*/version = \"7.1.0\"/' newer/pyproject.toml")
     machine.run("sed -i 's/^__version__ = .*/__version__ = \"7.1.0\"/' newer/dmc/__init__.py")
@@ -226,7 +252,7 @@ def test_an_upgrade_keeps_the_queue_and_there_is_a_way_back(machine: Machine) ->
     machine.run("newer/install/server --rollback --yes")
     assert machine.run("cd newer && dmc --version") == before and machine.shown("ActiveState") == "active"
     machine.run(f"{DMC} broker resume")
-    machine.until("it has ended", lambda: status(machine, one) == "finished_successful", 300)
+    ends_once(machine, one, "dmc-broker")
 
 
 def test_taken_away_nothing_runs_and_with_purge_nothing_is_left(machine: Machine) -> None:
