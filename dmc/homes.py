@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 from pydantic import AfterValidator
 
@@ -35,6 +35,15 @@ def user_units(environ: Mapping[str, str] = os.environ) -> Path:
 def journal_stream(environ: Mapping[str, str] = os.environ) -> str | None:
     """`device:inode` of the stream that leads to systemd's journal; None if none does. Source: systemd.exec(5), $JOURNAL_STREAM."""
     return environ.get("JOURNAL_STREAM") or None
+
+
+def leads_to_journal(stream: TextIO) -> bool:
+    """Whether what is written into a stream ends in systemd's journal."""
+    try:
+        there = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # Not a real file, e.g. in a test.
+        return False
+    return journal_stream() == f"{there.st_dev}:{there.st_ino}"
 
 
 @dataclass(frozen=True, slots=True)

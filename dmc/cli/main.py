@@ -129,10 +129,14 @@ def _tell(problem: DmcError, as_json: bool) -> None:
         sys.stderr.write(json.dumps({"error": detail}) + "\n")
         return
     from dmc.cli.render import clean
+    from dmc.homes import leads_to_journal
 
-    sys.stderr.write(f"error: {clean(problem.message, keep_lines=True)}\n")  # Both may hold names that others gave to files.
+    # In the journal an error is found by its priority. Message and hint may hold names that others gave to files.
+    head = "<3>" if leads_to_journal(sys.stderr) else ""
+    told = f"error: {clean(problem.message, keep_lines=True)}"
     if problem.hint:
-        sys.stderr.write(f"       {clean(problem.hint, keep_lines=True)}\n")
+        told += f"\n       {clean(problem.hint, keep_lines=True)}"
+    sys.stderr.write("".join(f"{head}{line}\n" for line in told.split("\n")))
 
 
 def _misused(problem: typer.TyperException, as_json: bool) -> int:

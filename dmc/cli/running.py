@@ -19,7 +19,7 @@ from dmc.cli.render import Screen
 from dmc.cli.supervisor import Pulse, Sign
 from dmc.clock import SystemClock
 from dmc.errors import DmcError, StillBroken
-from dmc.homes import journal_stream, supervision
+from dmc.homes import leads_to_journal, supervision
 from dmc.log import Lines, Log, start_logging
 
 if TYPE_CHECKING:
@@ -168,15 +168,7 @@ def lines_of(settings: "ServerSettings | ClientSettings", stream: TextIO | None 
     form = settings.log_form
     if form == "auto":
         form = "console" if stream.isatty() else "logfmt"
-    return Lines(form, journal=form == "logfmt" and _leads_to_journal(stream), full_paths=settings.log_full_paths)
-
-
-def _leads_to_journal(stream: TextIO) -> bool:
-    try:
-        there = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # Not a real file, e.g. in a test.
-        return False
-    return journal_stream() == f"{there.st_dev}:{there.st_ino}"
+    return Lines(form, journal=form == "logfmt" and leads_to_journal(stream), full_paths=settings.log_full_paths)
 
 
 def run_broker(broker: "Broker") -> Callable[[threading.Event], None]:
@@ -217,7 +209,7 @@ def serve(settings: "ServerSettings", screen: Screen, *, with_link: bool = False
                 screen.say(f"dmc serves at {server.url}; data in {settings.data_folder}")
                 for line in server.remarks():
                     screen.say(line)
-                if not with_link and _leads_to_journal(sys.stdout):
+                if not with_link and leads_to_journal(sys.stdout):
                     # Others read the journal too.
                     screen.say("a link to the page: dmc server token create NAME --scopes read,write,admin --link")
                 elif with_link or nobody_signed_in_yet(parts.tokens):

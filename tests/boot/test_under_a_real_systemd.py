@@ -155,6 +155,7 @@ def test_the_journal_has_priorities_and_no_secrets(machine: Machine) -> None:
     told = [line for line in lines if line["MESSAGE"].startswith("level=")]
     priorities = {"info": "6", "warning": "4", "error": "3"}
     assert told and all(line["PRIORITY"] == priorities[re.split("[= ]", line["MESSAGE"])[1]] for line in told)
+    assert "listen_on_prt" in machine.run("journalctl -u dmc-server -p err --no-pager -o cat")
     whole = "\n".join(line["MESSAGE"] for line in lines)
     assert secret not in whole and "sign-in=" not in whole and "--link" in whole
 

@@ -162,3 +162,15 @@ def test_workers_that_warm_up_in_vain_change_nothing_about_a_usage_error(tmp_pat
     assert done.returncode == 2
     assert b"--no-such-option" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_an_error_that_ends_a_service_is_found_in_the_journal_by_its_priority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, journal = tmp_path / "server.toml", tmp_path / "journal"
+    settings.write_text("listen_on_prt = 1\n")
+    with journal.open("w") as stream:
+        there = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{there.st_dev}:{there.st_ino}")
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert run(["server", "run", "--config", str(settings)]) == 2
+    lines = journal.read_text().splitlines()
+    assert "listen_on_prt" in lines[0] and all(line.startswith("<3>") for line in lines)
