@@ -10,12 +10,13 @@ import { Act, Bar, Confirm, Dialog, Note, useLoaded } from "./parts.js";
 import { inPlainWords } from "./receipt.js";
 import { useStore } from "./store.js";
 import { hasTrash, putAway } from "./trash.js";
-import { html, useState } from "./ui.js";
+import { html, useRef, useState } from "./ui.js";
 import { bytes, exactly, length, t } from "./words.js";
 
 export function Detail({ id, item: given, onClose }) {
   const live = useStore((state) => state.items.get(id));
-  const asked = useLoaded(() => (given ? Promise.resolve(given) : read(`${ITEMS}/${id}`).catch(() => "gone")), [id, live?.version]);
+  const leaving = useRef(false); // What is being deleted is not asked for once more.
+  const asked = useLoaded(() => (given || leaving.current ? Promise.resolve(given) : read(`${ITEMS}/${id}`).catch(() => "gone")), [id, live?.version]);
   const item = newest(live, given, asked === "gone" ? null : asked);
   const server = useStore((state) => state.server);
   const [sure, setSure] = useState(false);
@@ -23,7 +24,11 @@ export function Detail({ id, item: given, onClose }) {
     return asked === "gone" ? html`<${Dialog} title=${t("detail.gone")} onClose=${onClose}><p>${t("detail.goneText")}</p><//>` : null;
   }
   const deleted = async () => {
-    await putAway(item);
+    leaving.current = true;
+    await putAway(item).catch((problem) => {
+      leaving.current = false;
+      throw problem;
+    });
     onClose();
   };
   if (sure) {
