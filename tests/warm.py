@@ -62,7 +62,9 @@ class WarmProcess:
 
 
 def run(*arguments: str, environment: Mapping[str, str], typed: bytes = b"", timeout: float) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end, however it ends."""
+    """Run a command to its end, however it ends; where this is not possible, a cold one."""
+    if not POSSIBLE:
+        return cold(*arguments, environment=environment, typed=typed, timeout=timeout)
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         stdin.write(typed)
         stdin.seek(0)
@@ -77,6 +79,13 @@ def run(*arguments: str, environment: Mapping[str, str], typed: bytes = b"", tim
             stream.seek(0)
             said.append(stream.read().decode())
     return subprocess.CompletedProcess(["dmc", *arguments], code, *said)
+
+
+def cold(*arguments: str, environment: Mapping[str, str], typed: bytes = b"", timeout: float) -> "subprocess.CompletedProcess[str]":
+    """The same with a Python of its own."""
+    command = [sys.executable, "-m", "dmc", *arguments]
+    done = subprocess.run(command, env=dict(environment), input=typed, capture_output=True, timeout=timeout, check=False)
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @functools.cache

@@ -2,14 +2,13 @@
 
 import io
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from dmc.cli.options import named_files
 from dmc.errors import NotFound, UsageFault
+from tests import warm
 
 NAMES = [b"a.mp4", b" spaces .mp4 ", "\u65e5.mp4".encode(), b"no-utf8-\xff.mp4"]
 
@@ -39,7 +38,7 @@ def test_convert_plan_and_add_read_names_from_stdin(tmp_path: Path) -> None:
     (tmp_path / "a\nb.wav").write_bytes(b"RIFF....WAVE")
     names = f"{tmp_path}/a\nb.wav".encode() + b"\0"
     for command in (["convert", "--dry-run"], ["plan"], ["add", "--dry-run"]):
-        arguments = [sys.executable, "-m", "dmc", *command, "--to", "opus", "--files-from", "-", "-0"]
-        ended = subprocess.run(arguments, input=names, capture_output=True, env={**os.environ, "DMC_HOME": str(tmp_path)}, check=False)
+        arguments = [*command, "--to", "opus", "--files-from", "-", "-0"]
+        ended = warm.run(*arguments, environment={**os.environ, "DMC_HOME": str(tmp_path)}, typed=names, timeout=90)
         assert ended.returncode == 0, (command, ended.stderr)
-        assert b"b.wav" in ended.stdout + ended.stderr
+        assert "b.wav" in ended.stdout + ended.stderr

@@ -81,10 +81,8 @@ class Household:
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end, however it ends."""
-        if self.warm:
-            return warm.run(*arguments, environment=self.environment, timeout=DEADLINE_S)
-        command = [sys.executable, "-m", "dmc", *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        begin = warm.run if self.warm else warm.cold
+        return begin(*arguments, environment=self.environment, timeout=DEADLINE_S)
 
     def start(self, *arguments: str) -> Process:
         """Start a command that stays; its words go to a log file of the household."""
