@@ -5,12 +5,13 @@ Seen with systemd 252 of Debian 12. Minutes long, of which most are the installa
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.boot.machine import Machine, booted, missing
+from tests.boot.machine import Machine, base_tree, booted, missing, wheels
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +24,10 @@ def machine(media: Path) -> Iterator[Machine]:
     """With the server installed as docs/install-nas.md says, without a network."""
     if reason := missing():
         pytest.skip(reason)
+    try:
+        base_tree(), wheels()
+    except subprocess.CalledProcessError as problem:
+        pytest.skip(f"what the machine is made of cannot be fetched here: {problem.cmd[0]} ended with {problem.returncode}")
     with booted(media) as booted_machine:
         booted_machine.copy_checkout("/root/checkout")
         said = booted_machine.run("checkout/install/server --offline /mnt/wheels --yes")
