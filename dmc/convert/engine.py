@@ -14,6 +14,7 @@ from dmc.convert.cut import within
 from dmc.convert.expect import expect
 from dmc.convert.facts import MediaFacts
 from dmc.convert.gallery import Gallery
+from dmc.convert.heap import keep_large_buffers
 from dmc.convert.keys import cut_for
 from dmc.convert.limits import Limits
 from dmc.convert.pictures_plan import plan_picture
@@ -99,6 +100,7 @@ class _Work:
         already = plan_picture(facts, self._job.conversion_type, self._job.options)
         if already is not None:
             return self._skipped(facts, Plan("skip", already, self._job.conversion_type, facts.container))
+        keep_large_buffers()
         show = self._gallery.picture if self._job.previews else None
         result, receipt = pictures.convert(self._job, self._limits, self._on_progress, show)
         receipt = receipt.model_copy(update={"took_s": self._watch.seconds})

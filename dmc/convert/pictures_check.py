@@ -14,6 +14,7 @@ from dmc.errors import VerificationFailed
 _UNLIKE = 40.0
 """Largest mean distance of brightness (0 to 255) between thumbnails of source and result."""
 
+_ACROSS = 64
 _ROUNDING_MS = 1.0
 
 
@@ -59,8 +60,9 @@ def check_likeness(source: Image.Image, result: Image.Image) -> None:
 
 
 def _from_afar(picture: Image.Image) -> Image.Image:
-    size = (min(64, picture.width), min(64, picture.height))
+    """Its brightness, about 64 to 127 pixels across and down; every pixel has a part in it."""
     if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
-    return picture.convert("RGB").resize(size, Image.Resampling.BOX).convert("L")
+    plain = picture if picture.mode in ("RGB", "RGBA", "L") else picture.convert("RGB")
+    return plain.reduce((max(1, plain.width // _ACROSS), max(1, plain.height // _ACROSS))).convert("L")

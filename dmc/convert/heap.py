@@ -1,0 +1,30 @@
+"""Large buffers from the heap, in large pages, and kept for the next: for work that fills several of them, one after the other.
+
+By default the C library takes each from the kernel anew, and gives it back: the pages of a picture of one megapixel cost 6,000 faults
+then, a tenth of the time that its conversion takes in a virtual machine. Does nothing where there is no glibc.
+Sources: mallopt(3), malloc.h of glibc, madvise(2).
+"""
+
+import ctypes
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_LARGEST = 32 * 1024 * 1024
+"""Bytes of the largest buffer that is kept; glibc takes no more."""
+_AHEAD = 32 * 1024 * 1024
+_KEPT = 256 * 1024 * 1024
+_HUGE_PAGE = 2 * 1024 * 1024
+_MADV_HUGEPAGE = 14
+
+
+def keep_large_buffers() -> None:
+    """From now on, and for the life of this process."""
+    libc = ctypes.CDLL(None)
+    if not all(hasattr(libc, name) for name in ("gnu_get_libc_version", "mallopt", "sbrk", "madvise")):
+        return
+    for what, value in ((_MMAP_THRESHOLD, _LARGEST), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AHEAD)):
+        libc.mallopt(ctypes.c_int(what), ctypes.c_int(value))
+    libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
+    libc.free(ctypes.c_void_p(libc.malloc(ctypes.c_size_t(_AHEAD - _HUGE_PAGE))))  # Its pages stay untouched.
+    end = libc.sbrk(ctypes.c_ssize_t(0))
+    begin = -(-(end - 2 * _AHEAD + _HUGE_PAGE) // _HUGE_PAGE) * _HUGE_PAGE
+    libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end // _HUGE_PAGE * _HUGE_PAGE - begin), ctypes.c_int(_MADV_HUGEPAGE))
