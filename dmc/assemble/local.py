@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dmc.assemble.warm import be_the_only_worker
 from dmc.assemble.workers import limits_of, staffing, start_pool
 from dmc.clock import SystemClock
 from dmc.config import load_server
@@ -35,13 +36,15 @@ def conversion_for(file: Path) -> str:
     return DEFAULT_CONVERSIONS[medium]
 
 
-def local_run(workers: int | None, output: Path | None, warming: "Launcher | None" = None) -> "LocalRun":
-    """Conversion here and now; results go to `output`, or beside each file. `warming`: see warm.py."""
+def local_run(workers: int | None, output: Path | None, warming: "Launcher | None" = None, *, alone: bool = False) -> "LocalRun":
+    """Conversion here and now; results go to `output`, or beside each file. `warming`: see warm.py; `alone`: it is one file only."""
     from dmc.client.naming import names
     from dmc.convert.local import LocalRun
 
     settings = load_server().settings
     wanted = settings.model_copy(update={"number_of_conversion_threads": workers or settings.number_of_conversion_threads})
+    if alone and warming is not None:
+        be_the_only_worker(warming, settings.sandbox)
     pool = start_pool(wanted, warming)
 
     def targets(source: Path, ending: str) -> Iterator[Path]:

@@ -119,7 +119,7 @@ def _convert_groups(
                     bars.remove_task(shown.pop(ended.source))
                 codes.append(_show_end(screen, ended, kind, as_json))
 
-            run = local_run(workers or None, output, None if codes else warming)
+            run = local_run(workers or None, output, None if codes else warming, alone=len(files) == 1)
             run.run(group, kind, options, lambda source, said: progress(source, said.fraction), end)
     return codes
 

@@ -5,8 +5,8 @@ and lives on (as do its children) when the broker is killed. This one kills and 
 as soon as the other end of the control socket is gone; and if it is itself killed, the kernel kills its children.
 
 Requests and answers are packets of JSON: `{"fork": n}` with the worker's end of the channel attached, `{"kill": n}`, `{"freeze": n}`,
-`{"thaw": n}`;
-`{"born": n, "pid": pid}`, `{"died": n, "code": exit code, or minus the signal}`.
+`{"thaw": n}`; `{"born": n, "pid": pid}`, `{"died": n, "code": exit code, or minus the signal}`. After `{"become": n}`, with a channel
+too, no answer follows: the server itself is the worker from then on (launch_only.py).
 """
 
 import gc
@@ -78,6 +78,8 @@ class _ForkServer:
         asked = json.loads(packet)
         if "fork" in asked:
             self._fork(asked["fork"], fds[0])
+        elif "become" in asked:
+            self._be_worker(fds[0])  # of whoever owned the server
         else:
             (what, wanted), *_ = asked.items()
             for pid in [pid for pid, number in self._numbers.items() if number == wanted]:
@@ -94,22 +96,22 @@ class _ForkServer:
             self._answer({"died": number, "code": NOT_BEGUN})
             return
         if pid == 0:
-            self._be_child(channel)
+            self._be_worker(channel)
         os.close(channel)
         self._numbers[pid] = number
         self._answer({"born": number, "pid": pid})
 
-    def _be_child(self, channel: int) -> NoReturn:
+    def _be_worker(self, channel: int) -> NoReturn:
         code = 70
         try:
-            server = os.getppid()
+            parent = os.getppid()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._selector.close()
             self._control.close()
             os.close(self._bell_in)
             os.close(self._bell_out)
-            code = worker.main(channel, server)
+            code = worker.main(channel, parent)
         except BaseException:  # noqa: BLE001  nothing may leave a forked child upwards; the words go to the job's log
             traceback.print_exc()
         finally:

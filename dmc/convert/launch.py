@@ -105,7 +105,7 @@ class ForkServer:
     def launch(self, number: int, channel: int) -> None:
         for _ in range(2):  # a server that died meanwhile is started again, once
             try:
-                _send_fork(self._control or self._connect(), number, channel)
+                send_with(self._control or self._connect(), "fork", number, channel)
             except (BrokenPipeError, ConnectionResetError):
                 self._bury_server()
             except OSError:
@@ -225,7 +225,7 @@ class FreshProcess:
     def _signal(self, number: int, what: signal.Signals) -> None:
         process = self._living.get(number)
         if process is not None and process.poll() is None:
-            _signal_group(process, what)
+            signal_group(process, what)
 
     def give_up(self) -> None:
         """Nothing stands between us and the workers that could be stuck."""
@@ -236,7 +236,7 @@ class FreshProcess:
             code = process.poll()
             if code is not None:
                 del self._living[number]
-                _signal_group(process, signal.SIGKILL)
+                signal_group(process, signal.SIGKILL)
                 found.append(Died(number, code))
         return found
 
@@ -246,7 +246,7 @@ class FreshProcess:
     def close(self) -> None:
         for process in self._living.values():
             if process.poll() is None:
-                _signal_group(process, signal.SIGKILL)
+                signal_group(process, signal.SIGKILL)
             process.wait()
         self._living.clear()
 
@@ -258,10 +258,10 @@ def launcher(entry: str = ENGINE, method: Method | None = None) -> Launcher:
     return ForkServer(entry)
 
 
-def _send_fork(control: socket.socket, number: int, channel: int) -> None:
-    """Ask the server at the other end of `control` for a worker that speaks on `channel`."""
+def send_with(control: socket.socket, what: str, number: int, channel: int) -> None:
+    """Ask the server at the other end of `control` to `fork` a worker that speaks on `channel`, or to `become` it."""
     rights = array.array("i", [channel])
-    control.sendmsg([json.dumps({"fork": number}).encode("ascii")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    control.sendmsg([json.dumps({what: number}).encode("ascii")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
 
 def _send(control: socket.socket, what: str, number: int) -> None:
@@ -292,7 +292,7 @@ def _search_path() -> list[str]:
     return [os.path.abspath(entry) for entry in sys.path]
 
 
-def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> None:
+def signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> None:
     """Send a signal to a worker, if it lives, and to what it left in its process group."""
     try:
         os.killpg(process.pid, what)

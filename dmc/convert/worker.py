@@ -56,13 +56,17 @@ def warm_up() -> None:
     time.tzset()
 
 
-def main(channel: int, server_pid: int | None) -> int:
-    """One job, ordered through descriptor `channel`; gives the exit code. `server_pid` is the fork server, if one forked us."""
+def main(channel: int, parent_pid: int | None) -> int:
+    """One job, ordered through descriptor `channel`; gives the exit code.
+
+    `parent_pid` is whom we do not outlive: the fork server that forked us, or the owner of the one that we were; None where the channel
+    alone is watched.
+    """
     leave_ending_to_the_owner()
     order = decode_order(_read_line(channel))
     voice = _Voice(channel)
     try:
-        quiet, loud = _settle_in(order, server_pid)
+        quiet, loud = _settle_in(order, parent_pid)
         if not os.path.isfile(order.job.original):
             raise NotFound("the original is not there.")
         limits = Limits.from_plain(order.limits)
@@ -170,9 +174,9 @@ def _read_line(channel: int) -> bytes:
     return bytes(line)
 
 
-def _settle_in(order: Order, server_pid: int | None) -> tuple[list[str], list[str]]:
-    """Own session, own log, quiet priority, less rights, and an end when the fork server ends; how quiet it is, in words."""
-    if server_pid is not None:
+def _settle_in(order: Order, parent_pid: int | None) -> tuple[list[str], list[str]]:
+    """Own session, own log, quiet priority, less rights, and an end when the parent ends; how quiet it is, in words."""
+    if parent_pid is not None and os.getsid(0) != os.getpid():
         os.setsid()
     _open_log(order)
     os.umask(0o077)
@@ -180,9 +184,9 @@ def _settle_in(order: Order, server_pid: int | None) -> tuple[list[str], list[st
     keep_to_small_pages()
     if order.run_as is not None and os.getuid() == 0:
         _drop_rights(order.job, *order.run_as)
-    if server_pid is not None:
+    if parent_pid is not None:
         sandbox.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which would clear it
-        if os.getppid() != server_pid:
+        if os.getppid() != parent_pid:
             os._exit(1)
     os.chdir(order.job.out_dir)
     tempfile.tempdir = order.job.out_dir
