@@ -14,7 +14,7 @@ _SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "thaw": signal.SIG
 
 
 class OnlyWorker(ForkServer):
-    """A fork server until `expect_one` is said: then the next worker is the process itself. Where more are asked for, a new server begins."""
+    """A fork server until `expect_one` is said: then the next worker is the process itself. For another one a new server begins."""
 
     def __init__(self, entry: str = ENGINE) -> None:
         super().__init__(entry)
