@@ -11,7 +11,7 @@ from dmc.broker.ledger import Delete, Guard, Ledger, Put
 from dmc.broker.outcomes import outcome_of
 from dmc.broker.reconcile import PLACE_OF
 from dmc.broker.storage import Place, Storage
-from dmc.errors import Busy, Conflict, DiskFault, DmcError, NotFound
+from dmc.errors import Busy, Conflict, DiskFault, DiskFull, DmcError, NotFound
 from dmc.items import Item, Status
 from dmc.log import Log
 
@@ -106,7 +106,13 @@ class Keeper:
             self.commit(item, item.changed(gone="original"))
 
     def remove(self, item: Item) -> None:
-        """Delete an item whose wish says so. First the files, durably, then the record: see wishes.py."""
+        """Delete an item whose wish says so. First the files, durably, then the record: see wishes.py.
+
+        What somebody deleted is remembered before that; what went by its days is not, since its client may still wait for it.
+        """
+        if item.trashed_at is not None:
+            with contextlib.suppress(DiskFull):  # Deleting makes room; at worst the client offers its file once more.
+                self._storage.note_deleted(item.item_id, item.client_id)
         self._storage.remove(item.item_id)
         try:
             self._ledger.change([Delete(item.item_id, expected_version=item.version)], self._guard)

@@ -7,7 +7,8 @@ Law (each line is a contract test run on every variant):
    as arrived, and `abandon` removes it without a trace.
 4. `remove` is durable when it returns, and does nothing for a folder that is not there.
 5. After `share` two items have the same bytes, each whole, and removing one takes nothing from the other.
-6. `sweep` moves what does not belong to quarantine and never deletes it.
+6. What `note_deleted` was told is durable when it returns; of very many the oldest are forgotten.
+7. `sweep` moves what does not belong to quarantine and never deletes it.
 """
 
 from collections.abc import Collection
@@ -92,6 +93,14 @@ class Storage(Protocol):
         ...
 
     def remove(self, item_id: str) -> None: ...
+
+    def note_deleted(self, item_id: str, client_id: str) -> None:
+        """Remember that somebody deleted an item of this client for good."""
+        ...
+
+    def owner_of_deleted(self, item_id: str) -> str | None:
+        """The client of an item that somebody deleted for good; None of any other."""
+        ...
 
     def places(self, among: Collection[Place] = tuple(Place)) -> list[Found]:
         """Every item folder in these places."""

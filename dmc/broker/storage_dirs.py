@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from dmc.broker.deleted import FILE_NAME, Deleted
 from dmc.broker.storage import Found, Place
 from dmc.errors import BadSettings, NotFound
 from dmc.files import TEMP_PREFIX, Disk, free_bytes, remove_tree, temp_name, translate, write_durably
@@ -33,6 +34,7 @@ class StorageDirs:
         self._data = data
         self._disk = disk
         self._network = network
+        self._deleted = Deleted(data / FILE_NAME, disk)
 
     def prepare(self) -> None:
         """Make the folders; raises BadSettings on a network, and if they do not share a file system: moving an item must be one rename."""
@@ -168,6 +170,14 @@ class StorageDirs:
             # Also when nothing was there: an earlier try may have removed it and been cut before this.
             for folder in Place if place is None else (place,):
                 self._disk.sync_folder(self._data / folder)
+
+    def note_deleted(self, item_id: str, client_id: str) -> None:
+        with _translated("remembering what was deleted"):
+            self._deleted.note(item_id, client_id)
+
+    def owner_of_deleted(self, item_id: str) -> str | None:
+        with _translated("looking for what was deleted"):
+            return self._deleted.owner(item_id)
 
     def places(self, among: Collection[Place] = tuple(Place)) -> list[Found]:
         found = []

@@ -45,6 +45,16 @@ def trash(ledger: Ledger, clock: Clock, item_id: str) -> Item:
     return _swap(ledger, item_id, trashed)
 
 
+def delete(ledger: Ledger, clock: Clock, item_id: str) -> Item:
+    """Let somebody delete a finished item for good: the shortest way through the trash, which tells it from what goes by its days."""
+
+    def deleted(item: Item) -> Item:
+        item.wishing(Wish.DELETE)
+        return item.changed(wish=Wish.DELETE, trashed_at=item.trashed_at or rfc3339(clock.now()))
+
+    return _swap(ledger, item_id, deleted)
+
+
 def restore(ledger: Ledger, item_id: str) -> Item:
     """Take an item out of the trash; raises WrongStatus for one that is not in it, or is being deleted already."""
 

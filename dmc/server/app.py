@@ -112,7 +112,7 @@ class Server:
             *self._door.rooms,
             Uploads(uploads=self.uploads, ledger=ledger, offload=offload, limits=limits, room=self._check_room),
             OneShot(uploads=self.uploads, views=views, outside=self._door.outside, offload=offload, limits=limits, room=self._check_room),
-            Items(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload),
+            Items(ledger=ledger, storage=storage, overview=overview, views=views, clock=clock, offload=offload),
             Trash(ledger=ledger, overview=overview, views=views, clock=clock, offload=offload, days=limits.trash_days),
             self._downloads,
             Check(ledger=ledger, uploads=self.uploads, views=views, offload=offload, outside=self._door.outside),

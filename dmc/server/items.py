@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from dmc.broker.ledger import Ledger
+from dmc.broker.storage import Storage
 from dmc.broker.wishes import acknowledge, wish
 from dmc.clock import Clock
 from dmc.errors import BadRequest, NotAllowed, UnknownItem
@@ -36,8 +37,9 @@ _WISHES = (
 class Items:
     """The item endpoints that carry no bytes."""
 
-    def __init__(self, *, ledger: Ledger, overview: Overview, views: Views, clock: Clock, offload: Offload) -> None:
+    def __init__(self, *, ledger: Ledger, storage: Storage, overview: Overview, views: Views, clock: Clock, offload: Offload) -> None:
         self._ledger = ledger
+        self._storage = storage
         self._overview = overview
         self._views = views
         self._clock = clock
@@ -71,7 +73,7 @@ class Items:
         found, deleted = [], []
         for item_id in ids:
             item = self._ledger.get(item_id)
-            owner = self._overview.deleted(item_id) if item is None else item.client_id
+            owner = self._storage.owner_of_deleted(item_id) if item is None else item.client_id
             if owner is None or not caller.sees(owner):
                 continue
             if item is not None and is_shown(item):

@@ -17,7 +17,7 @@ from dmc.items import Item, Status
 
 PAGE = 1000
 MOST_GONE = 20_000
-"""Items deleted lately whose owner is still known, so that the owner can be told; and as many that somebody deleted for good."""
+"""Items deleted lately whose owner is still known, so that the owner can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,6 @@ class Overview:
         self._gone: OrderedDict[str, str] = OrderedDict()
         self._words: dict[str, str] = {}
         self._trashed: dict[str, str] = {}
-        self._deleted: OrderedDict[str, str] = OrderedDict()
         self._seq: int | None = None
 
     def ids(self, asked: Asked, before: str = "", limit: int = PAGE) -> tuple[list[str], int]:
@@ -122,18 +121,6 @@ class Overview:
             place, known = self._place(item_id)
             return self._rows[place].client_id if known else self._gone.get(item_id)
 
-    def deleted(self, item_id: str) -> str | None:
-        """The client of an item that is gone since somebody deleted it, as far as this process saw it; what went by its days is none."""
-        with self._lock:
-            if self._seq is not None:
-                self._catch_up()
-            return self._deleted.get(item_id)
-
-    def note_deleted(self, item: Item) -> None:
-        """Somebody deletes this item for good."""
-        with self._lock:
-            _keep(self._deleted, item.item_id, item.client_id)
-
     # --- Keeping up ---
 
     def _catch_up(self) -> None:
@@ -161,15 +148,15 @@ class Overview:
 
     def _note(self, item_id: str, item: Item | None) -> None:
         place, known = self._place(item_id)
-        owner = self._trashed.pop(item_id, None)
-        if item is None and owner is not None:
-            _keep(self._deleted, item_id, owner)
+        self._trashed.pop(item_id, None)
         if item is not None and not is_shown(item):
             self._trashed[item_id] = item.client_id
         if item is not None and is_shown(item):
             self._rows[place : place + known] = [self._row(item)]
         elif known:
-            _keep(self._gone, item_id, self._rows.pop(place).client_id)
+            self._gone[item_id] = self._rows.pop(place).client_id
+            if len(self._gone) > MOST_GONE:
+                self._gone.popitem(last=False)
 
     def _place(self, item_id: str) -> tuple[int, bool]:
         """Where the row of an item is or would be, and whether it is."""
@@ -182,10 +169,3 @@ class Overview:
         medium = None if item.media_type is None else item.media_type.value
         name = item.original_file_name.casefold()
         return Row(item.item_id, client, item.status.value, medium, conversion, item.created_at, name)
-
-
-def _keep(known: OrderedDict[str, str], item_id: str, owner: str) -> None:
-    """Note the owner of what is gone; the oldest of very many is forgotten."""
-    known[item_id] = owner
-    if len(known) > MOST_GONE:
-        known.popitem(last=False)

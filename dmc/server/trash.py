@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from dmc.broker.ledger import Ledger
-from dmc.broker.wishes import restore, trash, wish
+from dmc.broker.wishes import delete, restore, trash
 from dmc.clock import Clock
 from dmc.errors import UnknownItem
-from dmc.items import Item, Wish
+from dmc.items import Item
 from dmc.protocol import API, ITEMS, PAGE_LIMIT, ItemPage, ItemView
 from dmc.server.auth import caller_of
 from dmc.server.calls import Call, Parameter, add
@@ -39,15 +39,13 @@ class Trash:
         add(app, "GET", TRASH, self._list, Call("What lies in the trash, the newest first", reply=ItemPage))
 
     async def _delete(self, request: web.Request) -> web.Response:
-        def delete() -> ItemView:
+        def gone() -> ItemView:
             item = self._item(request)
             if self._days and request.query.get("for_good") != "true":
                 return self._views.one(trash(self._ledger, self._clock, item.item_id))
-            after = wish(self._ledger, item.item_id, Wish.DELETE)
-            self._overview.note_deleted(after)
-            return self._views.one(after)
+            return self._views.one(delete(self._ledger, self._clock, item.item_id))
 
-        return json_reply(await self._offload.quick(delete), status=202)
+        return json_reply(await self._offload.quick(gone), status=202)
 
     async def _restore(self, request: web.Request) -> web.Response:
         def back() -> ItemView:

@@ -1,5 +1,6 @@
 """What stays how long: each rule as a table, then the trash, early originals and a short disk with a broker at work."""
 
+import errno
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from dmc.broker.retention import Rules, due
 from dmc.broker.room import expected_bytes, in_words, reserved
 from dmc.broker.verify import verify
-from dmc.broker.wishes import acknowledge, restore, trash, wish
+from dmc.broker.wishes import acknowledge, delete, restore, trash, wish
 from dmc.clock import rfc3339
 from dmc.errors import WrongStatus
 from dmc.items import Item, Status, Wish
@@ -118,6 +119,37 @@ def test_what_is_deleted_for_good_does_not_come_back(house: House) -> None:
         restore(house.ledger, item.item_id)
     house.settle()
     assert house.ledger.get(item.item_id) is None
+
+
+@pytest.mark.parametrize("by", ["hand", "trash", "days"])
+def test_what_somebody_deleted_is_remembered_and_what_went_by_its_days_is_not(house: House, by: str) -> None:
+    item = done(house)
+    if by == "hand":
+        delete(house.ledger, house.clock, item.item_id)
+    elif by == "trash":
+        trash(house.ledger, house.clock, item.item_id)
+    else:
+        acknowledge(house.ledger, house.clock, item.item_id, item.result.sha512_checksum)
+    house.clock.advance(31 * DAY)
+    house.settle()
+    assert house.ledger.get(item.item_id) is None
+    assert house.storage.owner_of_deleted(item.item_id) == (None if by == "days" else "laptop")
+
+
+def test_on_a_full_disk_a_deletion_goes_on_without_being_remembered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = done(house)
+    write = house.disk.write
+
+    def full(path: Path, data: bytes) -> None:
+        if path.parent == Path("/data"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, data)
+
+    monkeypatch.setattr(house.disk, "write", full)
+    delete(house.ledger, house.clock, item.item_id)
+    house.settle()
+    assert (house.ledger.get(item.item_id), house.storage.places()) == (None, [])
+    assert house.storage.owner_of_deleted(item.item_id) is None
 
 
 def test_an_original_may_go_before_its_result(house: House) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dmc.broker import deleted
+from dmc.broker.deleted import FILE_NAME
 from dmc.broker.storage import Found, Place
 from dmc.broker.storage_dirs import StorageDirs
 from dmc.broker.storage_memory import StorageMemory
@@ -19,8 +21,12 @@ IDS = ItemIds()
 class Shelf:
     """A storage and the disk under it."""
 
-    def __init__(self, storage, disk):
-        self.storage, self.disk = storage, disk
+    def __init__(self, storage, disk, data=Path("/data")):
+        self.storage, self.disk, self.data = storage, disk, data
+
+    def anew(self) -> StorageDirs:
+        """The same folders, opened by somebody else."""
+        return StorageDirs(self.data, self.disk)
 
     def arrived(self, content: bytes = b"original") -> str:
         item_id = IDS.next()
@@ -37,12 +43,12 @@ def dirs(folder: Path) -> Shelf:
     disk = RealDisk()
     storage = StorageDirs(folder, disk)
     storage.prepare()
-    return Shelf(storage, disk)
+    return Shelf(storage, disk, folder)
 
 
 def memory(folder: Path) -> Shelf:
     storage = StorageMemory(folder)
-    return Shelf(storage, storage.disk)
+    return Shelf(storage, storage.disk, folder)
 
 
 @pytest.fixture(params=[dirs, memory], ids=lambda variant: variant.__name__)
@@ -100,6 +106,34 @@ def test_removing_takes_everything_and_may_be_repeated(shelf):
     shelf.storage.remove(item_id)
     shelf.storage.remove(item_id)
     assert shelf.storage.places() == []
+
+
+def test_what_somebody_deleted_is_remembered_by_whoever_opens_it_next(shelf):
+    gone, other = IDS.next(), IDS.next()
+    reader = shelf.anew()
+    assert reader.owner_of_deleted(gone) is None
+    shelf.storage.note_deleted(gone, "a laptop\n")
+    shelf.storage.note_deleted(gone, "a laptop\n")
+    assert [storage.owner_of_deleted(gone) for storage in (shelf.storage, reader, shelf.anew())] == ["a laptop\n"] * 3
+    assert reader.owner_of_deleted(other) is None
+    assert shelf.disk.read(shelf.data / FILE_NAME).count(b"\n") == 1
+
+
+def test_a_line_that_was_cut_takes_no_other_with_it(shelf):
+    first, cut, last = IDS.next(), IDS.next(), IDS.next()
+    shelf.storage.note_deleted(first, "laptop")
+    shelf.disk.append_synced(shelf.data / FILE_NAME, f'["{cut}", "lap'.encode())
+    shelf.storage.note_deleted(last, "laptop")
+    assert [shelf.anew().owner_of_deleted(item_id) for item_id in (first, cut, last)] == ["laptop", None, "laptop"]
+
+
+def test_of_very_many_deletions_the_oldest_are_forgotten(shelf, monkeypatch):
+    monkeypatch.setattr(deleted, "MOST", 5)
+    ids, reader = [IDS.next() for _ in range(11)], shelf.anew()
+    for item_id in ids:
+        shelf.storage.note_deleted(item_id, "laptop")
+        assert reader.owner_of_deleted(item_id) == "laptop"
+    assert [item_id for item_id in ids if reader.owner_of_deleted(item_id)] == ids[5:]
 
 
 def test_out_is_emptied_and_the_rest_stays(shelf):

@@ -77,6 +77,9 @@ def judge(data: Path, disk: SimDisk, promises: Promises) -> None:
         for item_id in list(house.workers.jobs):
             house.convert(item_id)
     house.rest()
+    for item_id in known.answered:
+        if house.ledger.get(item_id) is None and house.storage.owner_of_deleted(item_id) is None:
+            raise Violation("nobody remembers that it was deleted")
     for item in house.ledger.select():
         folder = house.storage.folder(item.item_id)
         if item.trashed_at is not None:
