@@ -4,8 +4,10 @@
 """
 
 import ctypes
+import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -33,7 +35,8 @@ def writes_and_reads_in_out(job: Job) -> None:
     made.write_bytes(b"x")
     made.rename(Path(job.out_dir, "renamed"))
     Path(job.out_dir, "renamed").read_bytes()
-    os.truncate(Path(job.out_dir, "renamed"), 0)
+    with Path(job.out_dir, "renamed").open("r+b") as file:
+        file.truncate(0)
     Path(job.out_dir, "renamed").unlink()
 
 
@@ -89,6 +92,14 @@ def overwrites_its_original(job: Job) -> None:
 
 def truncates_its_original(job: Job) -> None:
     os.truncate(job.original, 0)
+
+
+def empties_its_original_by_opening_it(job: Job) -> None:
+    os.close(os.open(job.original, os.O_RDONLY | os.O_TRUNC))
+
+
+def changes_the_time_of_its_original(job: Job) -> None:
+    os.utime(job.original, (0, 0))
 
 
 def deletes_its_original(job: Job) -> None:
@@ -175,6 +186,28 @@ def signals_its_maker_by_queue(job: Job) -> None:
     _syscall(129, os.getppid(), 0, ctypes.create_string_buffer(128))
 
 
+def lets_the_kernel_signal_its_maker(job: Job) -> None:
+    ours, theirs = os.pipe()
+    try:
+        fcntl.fcntl(ours, fcntl.F_SETOWN, os.getppid())
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def limits_its_maker(job: Job) -> None:
+    kind = resource.RLIMIT_CORE
+    resource.prlimit(os.getppid(), kind, resource.prlimit(os.getppid(), kind))
+
+
+def slows_its_maker(job: Job) -> None:
+    os.setpriority(os.PRIO_PROCESS, os.getppid(), os.getpriority(os.PRIO_PROCESS, os.getppid()))
+
+
+def slows_its_maker_by_its_processors(job: Job) -> None:
+    os.sched_setaffinity(os.getppid(), os.sched_getaffinity(os.getppid()))
+
+
 def traces_its_maker(job: Job) -> None:
     _syscall(101, 16, os.getppid(), 0, 0)
 
@@ -214,6 +247,8 @@ REFUSED = (
     reads_its_makers_environment,
     overwrites_its_original,
     truncates_its_original,
+    empties_its_original_by_opening_it,
+    changes_the_time_of_its_original,
     deletes_its_original,
     writes_beside_its_original,
     replaces_its_log,
@@ -234,6 +269,10 @@ REFUSED = (
     forks,
     signals_its_maker,
     signals_its_maker_by_queue,
+    lets_the_kernel_signal_its_maker,
+    limits_its_maker,
+    slows_its_maker,
+    slows_its_maker_by_its_processors,
     traces_its_maker,
     forgets_whose_child_it_is,
     takes_a_new_namespace,
@@ -276,7 +315,7 @@ def tells_its_state(job: Job, limits: Limits, tell: OnProgress) -> Report:
     facts = {
         "uid": os.getuid(),
         "groups": os.getgroups(),
-        "nice": os.nice(0),
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
         "session": os.getsid(0) == os.getpid(),
         "sigint_ignored": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
         "umask": os.umask(0o077),

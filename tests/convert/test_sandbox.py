@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -168,6 +169,38 @@ def test_filters_of_both_architectures_are_whole() -> None:
         assert int.from_bytes(code[-8:-6], sys.byteorder) == 0x06
 
 
+_EMPTYING = """
+import os, sys
+from dmc.convert import sandbox, seccomp
+sandbox._no_new_privileges()
+seccomp.restrict()
+def tried(what):
+    try:
+        what()
+    except PermissionError:
+        return "refused"
+    return "done"
+path = sys.argv[1]
+print(tried(lambda: os.truncate(path, 0)), *(tried(lambda: os.open(path, flags | os.O_TRUNC)) for flags in (os.O_RDONLY, 3)))
+assert open(path).read() == "kept"
+os.close(os.open(path, os.O_RDONLY))
+with open(path, "w") as file:
+    file.write("written")
+with open(path, "r+") as file:
+    file.truncate(3)
+with os.fdopen(os.open(path, os.O_RDWR | os.O_TRUNC), "w") as file:
+    file.write("anew")
+"""
+
+
+@pytest.mark.skipif(seccomp.absent() is not None, reason="this kernel has no seccomp")
+def test_where_landlock_is_too_old_for_that_the_filter_alone_keeps_files_from_being_emptied(tmp_path: Path) -> None:
+    (tmp_path / "original").write_text("kept")
+    run = subprocess.run([sys.executable, "-c", _EMPTYING, str(tmp_path / "original")], capture_output=True, text=True, check=False)
+    assert (run.stdout.split(), run.stderr) == (["refused"] * 3, "")
+    assert (tmp_path / "original").read_text() == "anew"
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the numbers are Linux's")
 def test_system_call_numbers_agree_with_the_headers_where_there_are_any() -> None:
     headers = (
@@ -183,7 +216,9 @@ def test_system_call_numbers_agree_with_the_headers_where_there_are_any() -> Non
             words = line.split()
             if len(words) == 3 and words[0] == "#define" and words[1].startswith("__NR_") and words[2].isdigit():
                 known[words[1].removeprefix("__NR_")] = int(words[2])
-        wrong = {name: number for name, number in machine.refused.items() if known.get(name, number) != number}
+        looked_at = {"prlimit64": machine.prlimit, "ioctl": machine.ioctl, "openat": machine.openat, "openat2": machine.openat2}
+        numbers = {**machine.refused, **looked_at, "clone": machine.clone, "clone3": machine.clone3, "prctl": machine.prctl}
+        wrong = {name: number for name, number in numbers.items() if known.get(name, number) != number}
         assert wrong == {}
         seen += 1
     if not seen:
