@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dmc.assemble.server import open_ledger, open_storage
 from dmc.assemble.workers import start_pool
-from dmc.errors import UnknownItem, UsageFault
+from dmc.errors import DiskFull, UnknownItem, UsageFault
 from dmc.files import RealDisk
 from dmc.server_settings import ServerSettings
 
@@ -44,7 +44,7 @@ def items_to_show(settings: ServerSettings, prefixes: list[str]) -> "list[Item]"
 
 
 def make_previews(settings: ServerSettings, items: "list[Item]", on_end: OnEnd) -> None:
-    """Make them anew, also beside a running server."""
+    """Make them anew, also beside a running server. Raises DiskFull below `disk_floor`; what was made before that stays."""
     from dmc.broker.shown import file_to_show, put_previews
     from dmc.convert.previews_again import ENTRY, PreviewsRun, Wanted
 
@@ -55,6 +55,8 @@ def make_previews(settings: ServerSettings, items: "list[Item]", on_end: OnEnd) 
     ]
 
     def end(made: "Made") -> None:
+        if storage.free_bytes() - sum(map(len, made.files.values())) < settings.limits.disk_floor:
+            raise DiskFull("there is no room for previews above disk_floor.", "Free some space and call it again: what is made stays.")
         gone = bool(made.files) and not put_previews(made.wanted.item_id, made.files, storage, disk)
         on_end(made.wanted.item_id, "it was deleted meanwhile" if gone else made.problem)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dmc.broker.storage import Storage
-from dmc.files import Disk, write_loosely
+from dmc.files import Disk, translate, write_loosely
 from dmc.items import Item, Status
 from dmc.products import FACTS_FILE, MOST_BYTES, Products
 
@@ -46,4 +46,6 @@ def put_previews(item_id: str, files: dict[str, bytes], storage: Storage, disk: 
             write_loosely(disk, folder / "out" / name, data)
         except FileNotFoundError:
             return False
+        except OSError as problem:
+            raise translate(problem, "keeping previews") from problem
     return True

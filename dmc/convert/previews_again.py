@@ -71,7 +71,11 @@ class PreviewsRun:
         try:
             while waiting or self._rooms:
                 while waiting and self._pool.free_slots():
-                    self._begin(home, waiting.pop())
+                    wanted = waiting.pop()
+                    try:
+                        self._begin(home, wanted, wanted.path.stat().st_size)
+                    except FileNotFoundError:
+                        on_end(Made(wanted, {}, "it was deleted meanwhile"))
                 self._pool.wait(0.5)
                 for said in self._pool.poll():
                     if not isinstance(said, Progress):
@@ -82,7 +86,7 @@ class PreviewsRun:
             self._pool.close()  # First: nobody may write into a room that is being removed.
             shutil.rmtree(home, ignore_errors=True)
 
-    def _begin(self, home: Path, wanted: Wanted) -> None:
+    def _begin(self, home: Path, wanted: Wanted, file_size: int) -> None:
         room = home / wanted.item_id
         room.mkdir()
         (room / "out").mkdir()
@@ -98,7 +102,7 @@ class PreviewsRun:
                 label=wanted.label,
                 conversion_type=wanted.conversion_type,
                 options=wanted.options,
-                file_size=wanted.path.stat().st_size,
+                file_size=file_size,
                 sha512_checksum="",
                 previews=True,
             )

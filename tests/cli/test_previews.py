@@ -2,16 +2,19 @@
 
 import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from dmc.assemble.previews import OnEnd, make_previews
 from dmc.assemble.server import open_ledger, open_storage
 from dmc.broker.ledger import Put
 from dmc.broker.storage import Place
 from dmc.cli.main import run
+from dmc.convert.previews_again import Made, PreviewsRun, Wanted
 from dmc.files import sha512_of
 from dmc.items import Item, Outcome, Status
 from dmc.jobs import ResultFacts
@@ -116,3 +119,34 @@ def test_a_file_that_no_worker_can_read_is_told_and_others_go_on(
     found = said(capsys, settings, code=3)
     assert (found["made"], list(found["failed"])) == ([photo.item_id], [film.item_id])
     assert os.listdir(result.parent) == ["result.mkv"]
+
+
+def test_an_item_that_is_deleted_before_its_turn_is_told_and_others_go_on(
+    house: tuple[ServerSettings, Item, Item], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, film, photo = house
+
+    def deleted_then(chosen: ServerSettings, items: list[Item], on_end: OnEnd) -> None:
+        run_them = PreviewsRun.run
+
+        def later(self: PreviewsRun, files: Sequence[Wanted], tell: Callable[[Made], None]) -> None:
+            open_storage(settings).remove(film.item_id)
+            run_them(self, files, tell)
+
+        monkeypatch.setattr(PreviewsRun, "run", later)
+        make_previews(chosen, items, on_end)
+
+    monkeypatch.setattr("dmc.assemble.previews.make_previews", deleted_then)
+    found = said(capsys, settings, code=3)
+    assert (found["made"], found["failed"]) == ([photo.item_id], {film.item_id: "it was deleted meanwhile"})
+    assert open_storage(settings).folder(film.item_id) is None
+
+
+def test_no_preview_takes_the_room_that_stays_free(
+    house: tuple[ServerSettings, Item, Item], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, film, photo = house
+    monkeypatch.setenv("DMC_SERVER__LIMITS__DISK_FLOOR", str(1 << 60))
+    assert run(["broker", "previews", "--data-folder", str(settings.data_folder)]) == 8
+    assert "disk_floor" in capsys.readouterr().err
+    assert (os.listdir(out_of(settings, film)), os.listdir(out_of(settings, photo))) == (["result.mkv"], [])
