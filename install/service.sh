@@ -206,13 +206,15 @@ drop() {
     esac
 }
 
-# drop_all FILE: every line of a manifest, files first, folders from the inside out.
+# drop_all FILE: every line of a manifest, files first, folders from the inside out. Between them the manifest itself: cut before that,
+# it is begun again.
 drop_all() {
     for kind in f l t; do
         while read -r what sum path; do
             [ "$what" != "$kind" ] || drop "$what" "$sum" "$path"
         done <"$1"
     done
+    [ "$dry" = yes ] || rm -f "$manifest"
     grep '^d ' "$1" | LC_ALL=C sort -r | while read -r what sum path; do
         drop "$what" "$sum" "$path"
     done

@@ -176,6 +176,20 @@ def test_it_asks_and_without_a_terminal_wants_a_yes(machine: Machine) -> None:
     assert absent.returncode == 1 and "there is no dmc client" in absent.stderr
 
 
+def test_taken_away_but_cut_it_is_taken_away_at_the_next_try(machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    machine.run("client", "--yes")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "rm").write_text(f'#!/bin/sh\ncase "$*" in */versions/*) exit 1 ;; esac\nexec {shutil.which("rm")} "$@"\n')
+    (tools / "rm").chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+        assert machine.run("uninstall", "client", "--yes", check=False).returncode == 1
+    assert (machine.root / "opt/dmc/versions").is_dir()
+    machine.run("uninstall", "client", "--yes")
+    assert machine.files() == {}
+
+
 def test_purge_takes_settings_and_data_of_that_role_only(machine: Machine) -> None:
     machine.run("server", "--yes")
     guards = [f"etc/systemd/system/dmc-{name}.service.d/folders.conf" for name in ("server", "broker")]
