@@ -3,6 +3,7 @@
 A source with decode errors or a missing tail is never called clean: its result carries warnings, and its report a reason. It is
 refused as DamagedMedia when less than half of the promised length decoded, or more than half of a track's packets were bad: such a result
 would be taken for the whole and is not. Lengths are believed only of containers with an index; MP3, MPEG-TS and their kind estimate.
+Of those, what is seen of the file's end (ends.py) is told.
 """
 
 from fractions import Fraction
@@ -44,7 +45,7 @@ def damages(facts: MediaFacts, plan: Plan, done: Transcoded, name: str) -> list[
         if span.corrupt:
             found.append(f"{span.corrupt} frames of {stream.type} stream {stream.index} are marked as damaged")
     tail = _missing_tail(facts, plan, done, name)
-    return found + ([tail] if tail else [])
+    return found + ([tail] if tail else list(facts.warnings))
 
 
 def _missing_tail(facts: MediaFacts, plan: Plan, done: Transcoded, name: str) -> str | None:

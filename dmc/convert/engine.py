@@ -99,11 +99,13 @@ class _Work:
     def _picture(self, facts: MediaFacts) -> Report:
         already = plan_picture(facts, self._job.conversion_type, self._job.options)
         if already is not None:
-            return self._skipped(facts, Plan("skip", already, self._job.conversion_type, facts.container))
+            why = "; ".join([already, *facts.warnings])
+            return self._skipped(facts, Plan("skip", why, self._job.conversion_type, facts.container, warnings=facts.warnings))
         keep_large_buffers()
         show = self._gallery.picture if self._job.previews else None
         result, receipt = pictures.convert(self._job, self._limits, self._on_progress, show)
-        receipt = receipt.model_copy(update={"took_s": self._watch.seconds})
+        told = {"took_s": self._watch.seconds, "reason": "; ".join(facts.warnings) or None, "warnings": facts.warnings}
+        receipt = receipt.model_copy(update=told)
         if self._job.options.get("on_loss") == "refuse" and receipt.losses:
             raise LossRefused(f"{self._job.label}: would be lost: {'; '.join(receipt.losses)}.", "Allow it with on_loss = continue.")
         gated = self._job.conversion_type in GATED_PICTURES and not (
@@ -166,7 +168,7 @@ class _Work:
                     *([places.removed(", ".join(stripped))] if stripped else []),
                 ),
                 "verification": check,
-                "warnings": (*damages, *compare.hidden_notes(made, done), *made.warnings),
+                "warnings": tuple(dict.fromkeys([*damages, *compare.hidden_notes(made, done), *made.warnings])),
             }
         )
         if self._job.options.get("on_loss") == "refuse" and any(m.outcome == "lost" for m in receipt.metadata):
@@ -217,7 +219,8 @@ class _Work:
         return Report.model_validate({**self._common("converted"), "result": result, "reason": receipt.reason})
 
     def _kept_original(self, receipt: Receipt, size: int, facts: MediaFacts) -> Report:
-        reason = f"the result would be larger: {in_bytes(size)} instead of {in_bytes(self._job.file_size)}"
+        larger = f"the result would be larger: {in_bytes(size)} instead of {in_bytes(self._job.file_size)}"
+        reason = "; ".join([larger, *([receipt.reason] if receipt.reason else [])])
         self._empty_out()
         kept = receipt.model_copy(update={"outcome": "kept-original", "reason": reason, "result": None, "sidecars": ()})
         write_receipt(self._out, kept)
@@ -226,6 +229,7 @@ class _Work:
 
     def _left_alone(self, facts: MediaFacts, made: Plan, reason: str) -> Report:
         """Kept as it is, without a result that could be measured."""
+        reason = "; ".join([reason, *facts.warnings])
         self._empty_out()
         entries = {"reason": reason, "streams": tuple(compare.untouched_entries(facts))}
         write_receipt(self._out, self._receipt("kept-original", facts, made).model_copy(update=entries))

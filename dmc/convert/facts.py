@@ -79,7 +79,7 @@ class ChapterFacts:
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """What is in a file. `index_first`: an MP4 that can be played while it loads.
+    """What is in a file. `index_first`: an MP4 that can be played while it loads. `warnings`: what shows that it is not whole (ends.py).
 
     From `width` to `has_alpha` it is about pictures only: `frames` is 1 for a still, sizes are those before orientation is applied.
     When and where it was recorded: see origin.py.

@@ -89,7 +89,9 @@ def plan(
         cut=cut,
     )
     already = None if rewrite else _already(made, facts, recipe, container, options)
-    return replace(made, outcome="skip", reason=already) if already else _outcome(made, facts, recipe, container, options)
+    if already:
+        return replace(made, outcome="skip", reason="; ".join([already, *facts.warnings]))
+    return _outcome(made, facts, recipe, container, options)
 
 
 def _outcome(made: Plan, facts: MediaFacts, recipe: Recipe, container: Container, options: Mapping[str, Any]) -> Plan:

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from dmc.conversions import MediaType, guess_media_type
 from dmc.convert import origin, pictures, sidedata
 from dmc.convert.decoder import Decoder
+from dmc.convert.ends import cut_off
 from dmc.convert.facts import ChapterFacts, MediaFacts, StreamFacts
 from dmc.convert.limits import Limits
 from dmc.convert.media import codec_of, context_of, open_media, packets
@@ -38,8 +39,13 @@ def probe(path: Path, limits: Limits, label: str | None = None) -> MediaFacts:
     """
     name = label or path.name
     facts = _probe_picture(path, limits, name)
-    if facts is not None:
-        return facts
+    if facts is None:
+        facts = _probe_streams(path, limits, name)
+    end = cut_off(path)
+    return facts if end is None else replace(facts, warnings=(*facts.warnings, end))
+
+
+def _probe_streams(path: Path, limits: Limits, name: str) -> MediaFacts:
     # One thread per decoder: while sidedata.notes_of listens to FFmpeg's log, a second one that has something to say would wait
     # for Python's lock, and whoever ends that decoder holds the lock and waits for the thread, for ever.
     with open_media(path, replace(limits, encoder_threads=1), name) as container:
