@@ -25,7 +25,7 @@ from dmc.convert.handover import lend
 from dmc.convert.limits import Limits
 from dmc.convert.progress import OnProgress
 from dmc.convert.quiet import be_quiet
-from dmc.convert.release import keep_to_small_pages
+from dmc.convert.release import keep_to_one_heap, keep_to_small_pages
 from dmc.convert.sidedata import libav_speaks
 from dmc.convert.wire import LINE_LIMIT, Order, decode_order, encode
 from dmc.errors import Broken, DmcError, NotFound, StillBroken, TooLarge, Unavailable
@@ -181,6 +181,7 @@ def _settle_in(order: Order, parent_pid: int | None) -> tuple[list[str], list[st
     _open_log(order)
     os.umask(0o077)
     quiet = be_quiet(order.nice)
+    keep_to_one_heap()
     keep_to_small_pages()
     if order.run_as is not None and os.getuid() == 0:
         _drop_rights(order.job, *order.run_as)

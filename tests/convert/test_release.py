@@ -2,6 +2,7 @@
 
 import gc
 import mmap
+import platform
 import subprocess
 import sys
 import weakref
@@ -93,3 +94,39 @@ def test_a_worker_gets_no_huge_pages_though_its_libraries_ask_for_them() -> None
     if said[0] == 0:
         pytest.skip("this kernel gives no huge pages to those who ask")
     assert said[1] == 0
+
+
+_ALLOCATING = """
+import ctypes, re, sys, threading
+from dmc.convert.release import keep_to_one_heap
+libc = ctypes.CDLL(None)
+if sys.argv[1] == "one":
+    keep_to_one_heap()
+begun = threading.Barrier(4)
+def ask():
+    begun.wait()
+    libc.malloc.restype = ctypes.c_void_p
+    libc.malloc(5000)
+threads = [threading.Thread(target=ask) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc.fopen.restype = ctypes.c_void_p
+told = libc.fopen(sys.argv[2].encode(), b"w")
+libc.malloc_info(0, ctypes.c_void_p(told))
+libc.fclose(ctypes.c_void_p(told))
+print(len(re.findall("<heap nr", open(sys.argv[2]).read())))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="heaps for each thread are glibc's")
+def test_the_threads_of_a_worker_share_one_heap(tmp_path: Path) -> None:
+    heaps = {
+        how: int(
+            subprocess.run(
+                [sys.executable, "-c", _ALLOCATING, how, str(tmp_path / how)], capture_output=True, text=True, check=True, timeout=60
+            ).stdout
+        )
+        for how in ("many", "one")
+    }
+    assert heaps["one"] == 1
+    assert heaps["many"] > 1
