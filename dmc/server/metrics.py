@@ -127,8 +127,9 @@ class Metrics:
         for within, count in recency(seen, self._clock.now()).items():
             self._clients.labels(within).set(count)
         for direction, total in (("in", moment.bytes_in), ("out", moment.bytes_out)):
-            self._bytes.labels(direction).inc(total - self._told[direction])
-            self._told[direction] = total
+            grown = max(0, total - self._told[direction])  # A look that began later may have ended sooner.
+            self._bytes.labels(direction).inc(grown)
+            self._told[direction] += grown
         return web.Response(
             body=generate_latest(self._traffic.numbers), headers={"Content-Type": METRICS_TYPE, "Cache-Control": "no-store"}
         )

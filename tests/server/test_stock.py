@@ -1,7 +1,9 @@
 """Series of items and of the ledger in `/metrics`."""
 
+import asyncio
 import json
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,6 +54,28 @@ async def test_stored_bytes_and_finished_items(house: House) -> None:
     async with http.delete(f"/api/v1/items/{first}") as reply:
         assert reply.status == 202
     assert (await series(http))['dmc_storage_bytes{kind="trashed"}'] == "12.0"
+
+
+async def test_of_two_looks_the_earlier_may_end_later(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.start()
+    http = house.client()
+    free, first, goes_on = house.storage.free_bytes, asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow() -> int:
+        monkeypatch.setattr(house.storage, "free_bytes", free)
+        loop.call_soon_threadsafe(first.set)
+        assert goes_on.wait(30)
+        return free()
+
+    monkeypatch.setattr(house.storage, "free_bytes", slow)
+    earlier = asyncio.create_task(series(http))
+    await first.wait()
+    await house.upload(http, b"12345")
+    later = await series(http)
+    goes_on.set()
+    for told in (later, await earlier, await series(http)):
+        assert float(told['dmc_bytes_total{direction="in"}']) == 5
 
 
 async def test_the_table_of_the_documents_is_what_the_server_tells(house: House) -> None:
