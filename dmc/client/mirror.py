@@ -135,8 +135,11 @@ class Mirror:
             and decode_path(record.result_path).parent != place.folder
         ]
 
-    def _commit(self, root: Root, place: Place, names: Sequence[str], steps: Sequence[Step]) -> None:
+    def _commit(self, root: Root, place: Place, names: Sequence[str], weighed: tuple[Sequence[Step], bool]) -> None:
+        steps, again = weighed
         self._write_down(steps)
+        if again:
+            self._later(root, place, names)
         to_make = [step for step in steps if not step.entry.placed]
         if not to_make:
             self._busy = False

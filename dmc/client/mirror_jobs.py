@@ -55,15 +55,19 @@ def listed(place: Place, asked: Collection[str], known: Iterable[str], passes: C
     return belonging(names, asked, known)
 
 
-def weighed(place: Place, pairs: Sequence[tuple[Belongs, OutboxRecord]]) -> list[Step]:
-    """What is to be done for files and the records of the sources that they belong to."""
+def weighed(place: Place, pairs: Sequence[tuple[Belongs, OutboxRecord]]) -> tuple[list[Step], bool]:
+    """What is to be done for files and the records of the sources that they belong to, and whether some want another look later."""
     ours = [entry for _, record in pairs for entry in record.companions]
     planned: dict[Path, str] = {}
     count: dict[str, int] = {}
-    steps = []
+    steps, again = [], False
     with folder_below(place.root, place.folder) as folder:
         for belongs, record in pairs:
-            step = _weigh(folder, belongs, record, lambda path: planned.get(path) or _digest_at(path), ours)
+            try:
+                step = _weigh(folder, belongs, record, lambda path: planned.get(path) or _digest_at(path), ours)
+            except OSError as problem:  # Of this one alone, e.g. a bad sector: the others do not wait for it.
+                _LOG.warning("sidecar not copied", record=record.id, name=belongs.name, reason=problem.strerror)
+                step, again = None, True
             if step is None:
                 continue
             others = sum(entry.name != step.entry.name for entry in record.companions)
@@ -73,7 +77,7 @@ def weighed(place: Place, pairs: Sequence[tuple[Belongs, OutboxRecord]]) -> list
                 continue
             planned[decode_path(step.entry.place)] = step.entry.sha512
             steps.append(step)
-    return steps
+    return steps, again
 
 
 def _weigh(
@@ -202,4 +206,7 @@ def _digest_at(path: Path) -> str | None:
         return None
     if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
         return _NOT_OURS
-    return sha512_of(path)
+    try:
+        return sha512_of(path)
+    except PermissionError:
+        return _NOT_OURS  # What dmc wrote, it can read.

@@ -1,5 +1,6 @@
 """What belongs to a source follows its result: the whole client against a server in memory."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -249,6 +250,43 @@ def test_a_disk_that_is_full_delays_the_copy(world: World, monkeypatch: pytest.M
     monkeypatch.undo()
     world.run(700, longest=10.0)
     assert sidecars(world) == {"film.srt": b"text"}
+
+
+def test_one_that_cannot_be_read_delays_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = mirror_jobs._content
+
+    def bad_sector(fd: int) -> bytes:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith("film.srt"):
+            raise OSError(errno.EIO, "Input/output error")
+        return read(fd)
+
+    monkeypatch.setattr(mirror_jobs, "_content", bad_sector)
+    for name in ("film.srt", "film.nfo", "other.srt"):
+        world.drop(name, name.encode())
+    world.drop("film.mkv")
+    world.drop("other.mkv", b"other")
+    home(world, 2)
+    assert sidecars(world) == {"film.nfo": b"film.nfo", "other.srt": b"other.srt"}
+    monkeypatch.undo()
+    world.run(700, longest=10.0)
+    assert sidecars(world)["film.srt"] == b"film.srt"
+
+
+def test_a_file_that_dmc_may_not_read_keeps_its_name(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest, theirs = mirror_jobs.sha512_of, world.folder / "converted" / "film.srt"
+
+    def closed(path: Path) -> str:
+        if path == theirs:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return digest(path)
+
+    monkeypatch.setattr(mirror_jobs, "sha512_of", closed)
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"theirs")
+    world.drop("film.srt", b"text")
+    world.drop("film.mkv")
+    home(world)
+    assert sidecars(world) == {"film.srt": b"theirs", "film (2).srt": b"text"}
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
