@@ -5,7 +5,10 @@ then, a tenth of the time that its conversion takes in a virtual machine. Does n
 Sources: mallopt(3), malloc.h of glibc, madvise(2).
 """
 
+import contextlib
 import ctypes
+
+from dmc.convert import sandbox
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _LARGEST = 32 * 1024 * 1024
@@ -14,15 +17,18 @@ _AHEAD = 32 * 1024 * 1024
 _KEPT = 256 * 1024 * 1024
 _HUGE_PAGE = 2 * 1024 * 1024
 _MADV_HUGEPAGE = 14
+_PR_SET_THP_DISABLE = 41
 
 
 def keep_large_buffers() -> None:
-    """From now on, and for the life of this process."""
+    """From now on, and for the life of this process, though it was kept to small pages so far (release.py): no encoder of video runs."""
     libc = ctypes.CDLL(None)
     if not all(hasattr(libc, name) for name in ("gnu_get_libc_version", "mallopt", "sbrk", "madvise")):
         return
     for what, value in ((_MMAP_THRESHOLD, _LARGEST), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AHEAD)):
         libc.mallopt(ctypes.c_int(what), ctypes.c_int(value))
+    with contextlib.suppress(OSError):
+        sandbox.prctl(_PR_SET_THP_DISABLE, 0)
     libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
     libc.free(ctypes.c_void_p(libc.malloc(ctypes.c_size_t(_AHEAD - _HUGE_PAGE))))  # Its pages stay untouched.
     end = libc.sbrk(ctypes.c_ssize_t(0))
