@@ -28,6 +28,8 @@ AT_ONCE = 1024
 """Names of one folder that are dealt with at once."""
 SOON_S = 1.0
 """Seconds until a name is dealt with: others of its folder that come meanwhile cost no further look at it."""
+REST = 10.0
+"""Looks take at most one part of so many of the time: results of a folder with very many files come home at their own pace."""
 AGAIN_S = 600.0
 """Seconds until what failed, or lies in a folder that is offline, is tried again."""
 
@@ -58,6 +60,7 @@ class Mirror:
         self._disk = disk
         self._due: dict[Path, _Due] = {}
         self._busy = False
+        self._rest_until = 0.0
 
     def came_home(self, record: OutboxRecord) -> None:
         """The result of `record` lies at its place."""
@@ -84,6 +87,8 @@ class Mirror:
         """Start what is due; returns the monotonic time at which something will be."""
         if self._busy:
             return None
+        if now < self._rest_until:
+            return self._rest_until if self._due else None
         for folder, due in list(self._due.items()):
             if due.at <= now and self._crew.free(_LANE):
                 if due.root.is_offline() or due.root.home_is_offline():
@@ -106,11 +111,13 @@ class Mirror:
         self._crew.submit(
             _LANE,
             partial(mirror_jobs.listed, place, names, sources, root.passes),
-            partial(self._weigh, root, place, names),
+            partial(self._weigh, root, place, names, self._clock.monotonic()),
             partial(self._failed, root, place, names),
         )
 
-    def _weigh(self, root: Root, place: Place, names: Sequence[str], found: Sequence[Belongs]) -> None:
+    def _weigh(self, root: Root, place: Place, names: Sequence[str], began_at: float, found: Sequence[Belongs]) -> None:
+        now = self._clock.monotonic()
+        self._rest_until = now + REST * (now - began_at)
         pairs = [(belongs, record) for belongs in found for source in belongs.sources for record in self._records(root, place, source)]
         if not pairs:
             self._busy = False

@@ -3,6 +3,7 @@
 Nothing is ever inferred from a folder that is away, empty or another one: a disk may not be mounted. Belongs to the sync thread.
 """
 
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -69,7 +70,9 @@ class Root:
 
     def passes(self, folder: Path, name: str) -> bool:
         """Whether no rule ignores `name` in a `folder` that passed."""
-        return not self._rules.ignores_entry(f"{folder / name}"[len(self._base.rstrip("/")) + 1 :])
+        if self._rules.by_name_alone:
+            return not self._rules.ignores_name(name)
+        return not self._rules.ignores_entry(os.path.join(folder, name)[len(self._base.rstrip("/")) + 1 :])
 
     def leaves(self, path: str, signature: Signature) -> bool:
         """Whether the file lay there before the folder was observed, and is to be left alone."""

@@ -2,7 +2,9 @@
 
 import errno
 import os
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -232,6 +234,24 @@ def test_many_of_one_folder_are_dealt_with_in_parts(world: World, monkeypatch: p
         world.drop(f"film{number}.srt", b"text %d" % number)
     home(world, 8)
     assert sidecars(world) == {f"film{number}.srt": b"text %d" % number for number in range(8)}
+
+
+def test_looks_at_a_folder_that_takes_long_leave_room_for_all_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, listed = [], mirror_jobs.listed
+
+    def slow(*asked: Any) -> Any:
+        looks.append(world.clock.monotonic())
+        world.clock.advance(2.0)
+        return listed(*asked)
+
+    monkeypatch.setattr(mirror, "AT_ONCE", 1)
+    monkeypatch.setattr(mirror_jobs, "listed", slow)
+    for number in range(3):
+        world.drop(f"film{number}.mkv", b"%d" % number)
+        world.drop(f"film{number}.srt", b"text %d" % number)
+    home(world, 3)
+    assert len(sidecars(world)) == 3
+    assert all(later - look >= 2.0 + mirror.REST * 2.0 for look, later in pairwise(looks))
 
 
 def test_a_disk_that_is_full_delays_the_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
