@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dmc.broker import outcomes
 from dmc.broker.attempts import Attempts
-from dmc.broker.control import Control, Superseded
+from dmc.broker.control import Control, Mode, Superseded
 from dmc.broker.decide import Action, Standing, decide
 from dmc.broker.executor import Executor
 from dmc.broker.keeper import Keeper
@@ -104,7 +104,7 @@ class Broker:
             was_frozen = beat is not None and beat.frozen
             expiry_s = self._settings.upload_expiry_s
             Recovery(self._ledger, self._storage, self._keeper, self._clock, expiry_s=expiry_s, was_frozen=was_frozen).run()
-            self._tell()
+            self._tell(*self._stances.now())
         except BaseException:
             self._control.release()
             raise
@@ -166,22 +166,29 @@ class Broker:
     # --- One step --------------------------------------------------------------------------------------------------
 
     def step(self) -> bool:
-        """Hear, follow, decide, do. Returns whether anything was done. Never blocks longer than the disk does."""
-        self._keeper.catch_up()
-        heard = self._hear()
-        followed = self._follow()
-        acted = self._act(self._stances.now()[1])
-        aged = self._retention.step(is_short=self._is_short)
-        self._tell()
-        return heard or followed or acted or aged
+        """Hear, follow, decide, do. Returns whether anything was done. Never blocks longer than the disk does.
 
-    def _hear(self) -> bool:
-        """Take in what workers say and write ends down. A report that cannot be written down for lack of room is kept."""
-        heard = self._bench.hear()
+        A free slot is filled before the ends are written down: processors do not wait for that. But an end that could not be written
+        down at the last step comes first.
+        """
+        self._keeper.catch_up()
+        finished = self._finish_all()
+        self._bench.hear()
+        followed = self._follow()
+        mode, stance = self._stances.now()
+        acted = self._act(stance)
+        finished = self._finish_all() or finished
+        aged = self._retention.step(is_short=self._is_short)
+        self._tell(mode, stance)
+        return finished or followed or acted or aged
+
+    def _finish_all(self) -> bool:
+        """Write down how jobs ended; whether any did. A report that cannot be written down for lack of room is kept."""
+        finished = bool(self._bench.reports)
         while self._bench.reports:
             self._finish(self._bench.reports[0])
             self._bench.reports.pop(0)
-        return heard
+        return finished
 
     def _finish(self, report: Report) -> None:
         try:
@@ -276,10 +283,9 @@ class Broker:
                 if item is not None:
                     self._keeper.remove(item)
 
-    def _tell(self) -> None:
+    def _tell(self, mode: Mode, stance: Stance) -> None:
         """Sign of life and thread index; without room for them the work goes on all the same."""
         try:
-            mode, stance = self._stances.now()
             waiting = stance.waiting or self._waiting
             said = None if waiting is None else waiting.to_plain()
             staffing = self._settings.staffing

@@ -18,7 +18,7 @@ from dmc.broker.storage import Storage
 from dmc.clock import Clock, rfc3339
 from dmc.conversions import MediaType, guess_media_type
 from dmc.errors import BadRequest, Conflict, DiskFault, DmcError, Locked, Refused, WholeFileMismatch
-from dmc.files import Disk, translate, write_durably
+from dmc.files import Disk, translate, write_durably, write_loosely
 from dmc.items import Item, original_name
 from dmc.log import Log
 from dmc.server.incoming import IncomingFile
@@ -124,8 +124,11 @@ class OpenUploads:
         )
         try:
             self._disk.write(folder / record.file_name, b"")
-            self._write_state(folder, record)
-            self._disk.sync_folder(folder.parent)
+            if resumable:
+                self._write_state(folder, record)
+                self._disk.sync_folder(folder.parent)
+            else:  # Nobody is promised anything before it is an item: half of one may be lost, and then the broker tidies up.
+                write_loosely(self._disk, folder / STATE_FILE, record.model_dump_json().encode())
         except OSError as problem:
             self._admissions.abandon(item_id)
             raise translate(problem, "beginning an upload") from problem

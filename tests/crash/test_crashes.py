@@ -31,7 +31,7 @@ def test_no_promise_is_broken_by_a_crash_inside_the_recovery(tmp_path, folding):
         for number, moment in enumerate(lives(tmp_path, FOLDINGS[folding]))
         for how, disk in crashes(moment, draw, 1)
     ]
-    for first, disk, promises in draw.sample(first_crashes, 40):
+    for first, disk, promises in draw.sample(first_crashes, 50):
         for number, moment in enumerate(recoveries(tmp_path, disk, promises)):
             for how, again in crashes(moment, draw, 2):
                 tried += 1
