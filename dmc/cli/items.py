@@ -59,7 +59,7 @@ def record_view(record: "OutboxRecord", live: "ItemView | None" = None) -> dict[
         "server": record.server_name,
         "created_at": record.created_at,
         "outcome": record.outcome,
-        "reason": record.reason,
+        "reason": record.reason or record.flaw,
         "errors": [error.model_dump() for error in record.errors],
         "result": record.result.model_dump() if record.result else None,
         "result_path": _result_path(record),
@@ -130,7 +130,7 @@ def status(
 
 
 def _row(record: "OutboxRecord", live: "ItemView | None", shown: dict[str, str]) -> list[str]:
-    note = record.reason or (record.errors[-1].message if record.errors else "")
+    note = record.reason or record.flaw or (record.errors[-1].message if record.errors else "")
     if live and live.progress:
         note = f"{live.progress.fraction:.0%}"
     elif live and live.queue_position is not None:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from dmc.client.records import OF_SERVER, OutboxRecord, OutboxStatus
 from dmc.clock import rfc3339
-from dmc.items import Status
+from dmc.items import Outcome, Status
 from dmc.jobs import ErrorNote, MadeFile, ResultFacts
 from dmc.protocol import ItemView
 
@@ -96,6 +96,7 @@ def _told(view: ItemView) -> dict[str, object]:
         "result": facts_of(view),
         "outcome": "failed" if failed else view.outcome,
         "reason": view.reason,
+        "flaw": view.reason if view.outcome is Outcome.CONVERTED else None,
         "errors": tuple(view.errors),
     }
 

@@ -1,7 +1,8 @@
 """What becomes of an original once its result is home: it stays (default), or is moved into the trash of its observed folder.
 
 Moved only if asked, and only after the server echoed its digest, the result was verified, put in place and acknowledged, and both files
-are still what they were. Nothing is replaced, and no link is followed below the observed folder. What happens to it then: trash.py.
+are still what they were. One that was damaged stays: a better program may get more out of it. Nothing is replaced, and no link is
+followed below the observed folder. What happens to it then: trash.py.
 """
 
 import errno
@@ -31,6 +32,9 @@ def put_away(record: OutboxRecord, root: ObservedPath, disk: Disk, now: datetime
     try:
         place = _begun(record, root, disk)
         if place is None:
+            if record.flaw is not None:
+                _LOG.info("original stays", record=record.id, reason=record.flaw)
+                return None
             if not _is_as_it_was(record, disk) or not deliver.is_result(record, decode_path(record.result_path)):
                 return None
             place = _move(record, root, disk)

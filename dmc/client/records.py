@@ -125,6 +125,7 @@ class OutboxRecord(BaseModel):
     `missing_since`: the first look that missed both the file and the result of an acknowledged record, and `missing_again` the first
     such look a month later (retire.py). A field with a default is written only where it differs, so older records are read as they are.
     `trash`: where its original lies if dmc moved it. `companions`: copies beside the result of what belongs to the file (mirror.py).
+    `flaw`: what the server found wrong with the file that it converted nevertheless.
     Fields of a newer version of the same schema are kept as they stand (see Item).
     """
 
@@ -163,6 +164,7 @@ class OutboxRecord(BaseModel):
     missing_again: str | None = None
     trash: Trashed | None = None
     companions: tuple[Companion, ...] = ()
+    flaw: str | None = None
 
     @property
     def path(self) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dmc.cli.items import record_view
 from dmc.client.model import ObservedPath
 from dmc.client.transport_memory import MemoryTransport
 from dmc.errors import ServerUnreachable
@@ -71,6 +72,20 @@ def test_C17_an_original_without_a_result_stays(tidy: World) -> None:
         tidy.server.fail(item_id, "DamagedMedia", "nothing in it can be decoded.")
     tidy.run(until=tidy.all_done)
     assert all(path.exists() for path in paths)
+
+
+def test_C17_a_damaged_original_stays_and_what_is_wrong_with_it_is_told_after_its_result_is_home(tidy: World) -> None:
+    path = tidy.drop("clip.mp4", b"damaged")
+    tidy.run(converting=False, until=lambda: len(tidy.server.items) == 1)
+    (item_id,) = tidy.server.items
+    tidy.server.finish(item_id, RESULT)
+    said = "the source promises 60.0 s, but only 40.0 s of it are there"
+    tidy.server.items[item_id] = tidy.server.items[item_id].model_copy(update={"reason": said})
+    tidy.run(until=tidy.all_done)
+    assert (path.read_bytes(), trash(tidy)) == (b"damaged", {})
+    (record,) = tidy.records()
+    assert (record.status, record.flaw) == ("acknowledged", said)
+    assert record_view(record, None)["reason"] == record.flaw
 
 
 @pytest.mark.parametrize("which", ["original", "result"])
