@@ -27,7 +27,7 @@ MARKER = f"{TEMP_PREFIX}root"
 FILE_NAME = "roots.json"
 _MOST_BYTES = 1024
 _ID = re.compile(rb"([0-9a-f]{32})\n")
-_WORDS = "This file tells dmc that this folder is the one it watches. Leave it here.\n"
+_WORDS = "This file tells dmc that this is the right folder, and no empty mount point. Leave it here.\n"
 
 
 class Mark(BaseModel):
