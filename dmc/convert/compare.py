@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dmc.convert import tags, timecode
+from dmc.convert import origin, tags, timecode
 from dmc.convert.cut import Cut
 from dmc.convert.facts import MediaFacts, StreamFacts
 from dmc.convert.places import PLACE_TAGS
@@ -133,7 +133,7 @@ def _tag_entries(then: Mapping[str, str], now: Mapping[str, str]) -> list[Metada
     for key, value in then.items():
         kind = next((name for name, pattern in _KINDS if pattern.search(key)), "tags")
         kept, lost = groups.setdefault(kind, ([], []))
-        (kept if _same(value, there.get(_bare(key))) else lost).append(key)
+        (kept if _same(kind, value, there.get(_bare(key))) else lost).append(key)
     found = []
     for kind, (kept, lost) in groups.items():
         outcome: Fate = "lost" if lost and not kept else "changed" if lost else "kept"
@@ -147,11 +147,18 @@ def _bare(key: str) -> str:
     return re.sub(r"-[a-z]{3}$", "", key.lower())
 
 
-def _same(then: str, now: str | None) -> bool:
+def _same(kind: str, then: str, now: str | None) -> bool:
+    """Equal but for what containers do to blanks; moments also in another way of writing, places also with other zeros."""
     if now is None:
         return False
-    shape = str.maketrans("", "", "TZ -:/\x00\r\n")
-    return then == now or then.translate(shape).split(".")[0].rstrip("0") == now.translate(shape).split(".")[0].rstrip("0")
+    then, now = (value.replace("\x00", "").replace("\r", "").strip() for value in (then, now))
+    if kind == "recording date":
+        shape = str.maketrans("", "", "TZ -:/")
+        then, now = (value.translate(shape).split(".")[0].rstrip("0") for value in (then, now))
+    if kind == "GPS" and then != now:
+        places = [origin.of_tags({"location": value}) for value in (then, now)]
+        return places[0].latitude is not None and places[0] == places[1]
+    return then == now
 
 
 def _chapter_entry(before: MediaFacts, after: MediaFacts, shift_s: float) -> MetadataEntry:

@@ -17,6 +17,7 @@ from dmc.convert.gallery import Gallery
 from dmc.convert.heap import keep_large_buffers
 from dmc.convert.keys import cut_for
 from dmc.convert.limits import Limits
+from dmc.convert.pictures_check import damage_of
 from dmc.convert.pictures_plan import plan_picture
 from dmc.convert.plan import Plan, plan
 from dmc.convert.previews import leave_products
@@ -99,8 +100,10 @@ class _Work:
     def _picture(self, facts: MediaFacts) -> Report:
         already = plan_picture(facts, self._job.conversion_type, self._job.options)
         if already is not None:
-            why = "; ".join([already, *facts.warnings])
-            return self._skipped(facts, Plan("skip", why, self._job.conversion_type, facts.container, warnings=facts.warnings))
+            damage = damage_of(self._source, self._limits, self._job.label, lambda: self._on_progress(0.0, None, None))
+            told = (*facts.warnings, *([damage] if damage else []))
+            why = "; ".join([already, *told])
+            return self._skipped(facts, Plan("skip", why, self._job.conversion_type, facts.container, warnings=told))
         keep_large_buffers()
         show = self._gallery.picture if self._job.previews else None
         result, receipt = pictures.convert(self._job, self._limits, self._on_progress, show)
@@ -233,6 +236,7 @@ class _Work:
         self._empty_out()
         entries = {"reason": reason, "streams": tuple(compare.untouched_entries(facts))}
         write_receipt(self._out, self._receipt("kept-original", facts, made).model_copy(update=entries))
+        self._leave_products(self._source, facts, facts)
         return Report.model_validate({**self._common("kept-original"), "reason": reason})
 
     def _skipped(self, facts: MediaFacts, made: Plan) -> Report:

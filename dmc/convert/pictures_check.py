@@ -4,18 +4,34 @@ Where the format loses nothing, what one sees must be equal; elsewhere a rough l
 A frame that repeats the one before may have been written as one frame shown longer: that is the same film.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from PIL import Image, ImageChops, ImageStat
 
+from dmc.convert.limits import Limits
 from dmc.convert.pictures_frames import FrameFacts
-from dmc.errors import VerificationFailed
+from dmc.convert.pictures_open import frame_count, open_picture
+from dmc.errors import DamagedMedia, VerificationFailed
 
 _UNLIKE = 40.0
 """Largest mean distance of brightness (0 to 255) between thumbnails of source and result."""
 
 _ACROSS = 64
 _ROUNDING_MS = 1.0
+
+
+def damage_of(path: Path, limits: Limits, label: str, tick: Callable[[], None]) -> str | None:
+    """What is wrong with a picture that stays as it is, in words; None if all of it can be decoded. `tick` hears of each frame."""
+    try:
+        with open_picture(path, limits, label) as picture:
+            for number in range(frame_count(picture)):
+                picture.seek(number)
+                picture.load()
+                tick()
+    except DamagedMedia as problem:
+        return problem.message.rstrip(".")
+    return None
 
 
 def check_frames(source: Sequence[FrameFacts], result: Sequence[FrameFacts], *, pixels: bool) -> int:

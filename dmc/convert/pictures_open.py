@@ -26,6 +26,7 @@ _BY_ENDING_ONLY = {".tga": "TGA"}
 _ANIMATED = ("AVIF", "GIF", "PNG", "WEBP")
 _ORIENTATION = 0x0112
 GPS = GPS_IFD
+IPTC = 0x0404
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 BAD_DATA = (SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, RuntimeError, struct.error, zlib.error)
 """What Pillow's readers raise on bad bytes, besides OSError without a number."""
@@ -163,6 +164,7 @@ def look(picture: Image.Image, path: Path) -> MediaFacts:
         media_type=MediaType.IMAGE,
         container=format_name(picture),
         file_size=path.stat().st_size,
+        tags={"IPTC": "there is some"} if IPTC in (picture.info.get("photoshop") or {}) else {},
         width=picture.width,
         height=picture.height,
         frames=frame_count(picture),

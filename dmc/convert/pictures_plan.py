@@ -82,8 +82,8 @@ class PicturePlan:
 
 def plan_picture(facts: MediaFacts, conversion_type: str, options: Mapping[str, Any]) -> str | None:
     """Why nothing is to be done, in words; None if the picture is to be converted."""
-    if options.get("strip_location") and (facts.has_exif or facts.has_xmp):
-        return None
+    if options.get("strip_location") and (facts.has_exif or facts.has_xmp or "IPTC" in facts.tags or facts.container == "png"):
+        return None  # The texts of a PNG may stand behind its pixels: whether they name a place is not known before.
     target = TARGETS[conversion_type]
     return f"already {target.title}" if facts.container == target.name else None
 

@@ -12,13 +12,12 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from dmc.convert.pictures_open import GPS, exif_of
+from dmc.convert.pictures_open import GPS, IPTC, exif_of
 from dmc.convert.pictures_plan import Target
-from dmc.convert.places import exif_without_place, removed, xmp_names_a_place
+from dmc.convert.places import exif_without_place, names_a_place, removed, xmp_names_a_place
 from dmc.convert.receipt import MetadataEntry
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
-_IPTC = 0x0404
 _EXIF_MARK = b"Exif\0\0"
 _LARGEST_IN_JPEG = {"EXIF": 65527, "XMP": 65504, "comment": 65533}
 """Bytes that one JPEG segment holds."""
@@ -59,6 +58,10 @@ class Tags:
         if self.xmp is not None and xmp_names_a_place(self.xmp):
             self.xmp = None
             gone.append("XMP with the name or position of a place")
+        told = [key for key in self.texts if names_a_place(key)]
+        for key in told:
+            del self.texts[key]
+        gone += ["texts that may name a place"] if told else []
         self.has_gps = False
         return [removed(", ".join(gone))] if gone else []
 
@@ -81,7 +84,7 @@ def collect(picture: Image.Image, turned: int) -> Tags:
         gamma=info.get("gamma"),
         loop=info.get("loop"),
         has_gps=bool(exif_of(picture).get_ifd(GPS)),
-        has_iptc=_IPTC in (info.get("photoshop") or {}),
+        has_iptc=IPTC in (info.get("photoshop") or {}),
         turned=turned,
     )
 

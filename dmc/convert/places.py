@@ -40,6 +40,11 @@ def _placeless(tags: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not PLACE_TAGS.search(key)}
 
 
+def names_a_place(key: str) -> bool:
+    """May a text of a picture by that name hold a place? ImageMagick writes EXIF, XMP and IPTC as texts, too."""
+    return PLACE_TAGS.search(key) is not None or key.lower().startswith("raw profile type")
+
+
 def xmp_names_a_place(xmp: bytes) -> bool:
     """Does an XMP packet hold coordinates or the name of a place?"""
     return _PLACE_IN_XMP.search(xmp) is not None

@@ -93,6 +93,14 @@ def test_what_stays_as_it_is_although_it_was_cut_off_says_so(tmp_path: Path) -> 
     assert "already Matroska; the source seems to be cut off" in (done.report.reason or "")
 
 
+def test_a_picture_that_stays_as_it_is_although_it_is_damaged_says_so(media: Path, tmp_path: Path) -> None:
+    done = convert(media / "corrupt-jpeg-truncated.jpg", "jpeg", tmp_path / "out")
+    assert done.report.kind == "skipped"
+    assert "already JPEG; corrupt-jpeg-truncated.jpg is damaged" in (done.report.reason or "")
+    whole = convert(media / "image-jpeg-gps-exif.jpg", "jpeg", tmp_path / "whole")
+    assert (whole.report.kind, whole.report.reason) == ("skipped", "already JPEG")
+
+
 def test_an_mp4_that_ends_before_its_last_box_is_seen_without_decoding(tmp_path: Path) -> None:
     path = convert(clip(tmp_path / "film.mkv", seconds=2), "mp4", tmp_path / "out").result
     assert cut_off(path) is None

@@ -62,9 +62,9 @@ def test_sound_without_gain_is_found_out_too(tmp_path: Path) -> None:
 def test_what_slips_through_is_stopped_when_it_has_outgrown_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = clip(tmp_path / "lean.mkv", params={"preset": "medium", "crf": "51", "g": "9999"}, sound=(), seconds=60)
     monkeypatch.setattr(gate, "pieces_to_try", lambda *_: [])
-    done = convert(source, "h264", tmp_path / "out", keep_if_larger=False, crf=1)
+    done = convert(source, "h264", tmp_path / "out", keep_if_larger=False, crf=1, previews=True)
     assert done.report.kind == "kept-original" and "outgrown" in (done.report.reason or "")
-    assert os.listdir(done.out) == ["receipt.json"]
+    assert sorted(os.listdir(done.out)) == ["facts.json", "poster.webp", "receipt.json", "sprite.webp"]
     stopped = convert(source, "h264", tmp_path / "stopped", stop=lambda: True, crf=1)
     assert stopped.report.kind == "cancelled", "a person's stop stays a stop"
 

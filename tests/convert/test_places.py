@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dmc.convert.places import exif_without_place, xmp_names_a_place
 from tests.convert.works import convert
@@ -69,3 +70,23 @@ def test_any_bytes_are_blanked_or_given_up_without_a_crash(data: bytes) -> None:
 def test_places_in_xmp_are_found(text: bytes) -> None:
     assert xmp_names_a_place(text)
     assert not xmp_names_a_place(b'tiff:Orientation="1" dc:title="x"')
+
+
+def test_texts_and_iptc_that_name_a_place_are_no_way_around_it(tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_text("exif:GPSLatitude", "48/1, 6/1, 12/1")
+    info.add_text("Raw profile type iptc", "\niptc\n 12\n4d756e696368")
+    info.add_text("Title", "A title")
+    Image.new("RGB", (8, 8)).save(tmp_path / "shot.png", pnginfo=info)
+    done = convert(tmp_path / "shot.png", "png", tmp_path / "out", strip_location=True)
+    with Image.open(done.result) as made:
+        assert made.text == {"Title": "A title"}  # type: ignore[attr-defined]
+    assert done.fate("GPS") == "changed"
+    name = b"Munich"
+    record = b"\x1c\x02\x5a" + len(name).to_bytes(2, "big") + name + b"\0"  # City; padded to an even length.
+    block = b"Photoshop 3.0\0" + b"8BIM" + (0x0404).to_bytes(2, "big") + b"\0\0" + (len(record) - 1).to_bytes(4, "big") + record
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.jpg")
+    plain = (tmp_path / "plain.jpg").read_bytes()
+    (tmp_path / "photo.jpg").write_bytes(plain[:2] + b"\xff\xed" + (len(block) + 2).to_bytes(2, "big") + block + plain[2:])
+    done = convert(tmp_path / "photo.jpg", "jpeg", tmp_path / "iptc", strip_location=True)
+    assert done.report.kind == "converted" and name not in done.result.read_bytes()
