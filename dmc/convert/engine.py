@@ -101,9 +101,9 @@ class _Work:
         already = plan_picture(facts, self._job.conversion_type, self._job.options)
         if already is not None:
             damage = damage_of(self._source, self._limits, self._job.label, lambda: self._on_progress(0.0, None, None))
-            told = (*facts.warnings, *([damage] if damage else []))
-            why = "; ".join([already, *told])
-            return self._skipped(facts, Plan("skip", why, self._job.conversion_type, facts.container, warnings=told))
+            flaws = (*facts.warnings, *([damage] if damage else []))
+            why = "; ".join([already, *flaws])
+            return self._skipped(facts, Plan("skip", why, self._job.conversion_type, facts.container, warnings=flaws))
         keep_large_buffers()
         show = self._gallery.picture if self._job.previews else None
         result, receipt = pictures.convert(self._job, self._limits, self._on_progress, show)
