@@ -18,6 +18,8 @@ from dmc.protocol import ItemView
 
 ASK_AT_ONCE = 100
 """Items per request, so that the address stays short enough for every server."""
+MANY_FAILED = 1000
+"""More of what failed, or was deleted there, is asked about more rarely: nothing of it is under way, and it may stay so for years."""
 
 
 class Asking:
@@ -68,8 +70,8 @@ class Asking:
     def _looks_at_failed(self, now: float) -> bool:
         """Once in a while, whether somebody asked the server to try again what failed; True while that is under way."""
         if not self._failed and now >= self._failed_next:
-            self._failed_next = now + self._link.timing.ask_failed_s
             self._failed = list(self._queues.failed_at(self._link.name).values())
+            self._failed_next = now + self._link.timing.ask_failed_s * max(1.0, len(self._failed) / MANY_FAILED)
         if not self._failed or not self._crew.free(self._link.lane("ask")):
             return False
         asked, self._failed = self._failed[:ASK_AT_ONCE], self._failed[ASK_AT_ONCE:]

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from dmc.client import asking
 from dmc.client.transport_memory import MemoryTransport
+from dmc.protocol import ItemView
 from tests.client.world import RESULT, World
 
 
@@ -40,6 +42,29 @@ def test_what_is_taken_out_of_the_servers_trash_comes_home(world: World) -> None
     world.server.restore(item_id)
     world.run(300, until=lambda: bool(world.results()) and world.all_done())
     assert (world.results(), world.records()[0].outcome) == ({"clip.mkv": RESULT}, "converted")
+
+
+@pytest.mark.parametrize(("many", "looks"), [(1000, range(9, 12)), (1, range(3, 5))])
+def test_many_that_were_deleted_are_asked_about_more_rarely(world: World, monkeypatch: pytest.MonkeyPatch, many: int, looks: range) -> None:
+    asked: list[list[str]] = []
+
+    class Counting(MemoryTransport):
+        def progress(self, item_ids: list[str]) -> dict[str, ItemView | None]:
+            asked.append(item_ids)
+            return super().progress(item_ids)
+
+    monkeypatch.setattr(asking, "MANY_FAILED", many)
+    for number in range(3):
+        world.drop(f"clip{number}.mp4", b"%d" % number)
+    world.run(until=lambda: world.statuses() == ["to_do"] * 3, converting=False)
+    for item_id in list(world.server.items):
+        MemoryTransport(world.server).cancel(item_id)
+        world.server.delete(item_id)
+    world.run(120, until=world.all_done)
+    world.wrap_transport = lambda _: Counting(world.server)
+    world.restart()
+    world.run(600)
+    assert len(asked) in looks
 
 
 def test_a_result_that_is_deleted_while_it_is_fetched_is_not_converted_again(world: World) -> None:
