@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dmc.assemble.server import open_ledger, open_storage
 from dmc.assemble.workers import start_pool
 from dmc.errors import DiskFull, UnknownItem, UsageFault
-from dmc.files import RealDisk
+from dmc.files import RealDisk, temp_name
 from dmc.server_settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -61,4 +61,4 @@ def make_previews(settings: ServerSettings, items: "list[Item]", on_end: OnEnd) 
         on_end(made.wanted.item_id, "it was deleted meanwhile" if gone else made.problem)
 
     if wanted:
-        PreviewsRun(start_pool(settings, entry=ENTRY)).run(wanted, end)
+        PreviewsRun(start_pool(settings, entry=ENTRY), settings.data_folder / temp_name()).run(wanted, end)

@@ -7,7 +7,7 @@ far as it fits: plain files, as large and with the digests that its facts.json s
 import hashlib
 import os
 import shutil
-import tempfile
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,55 +58,86 @@ def make(job: Job, limits: Limits, on_progress: OnProgress) -> Report:
 
 
 class PreviewsRun:
-    """Makes previews side by side; see `run`."""
+    """Makes previews side by side; see `run`. `home` lies on the same disk as the files, for the time of the run.
 
-    def __init__(self, pool: Pool) -> None:
+    A worker sees its file by a link in its room: where it becomes another user, the item's own folder is closed to it.
+    """
+
+    def __init__(self, pool: Pool, home: Path) -> None:
         self._pool = pool
-        self._rooms: dict[str, tuple[Wanted, Path]] = {}
+        self._rooms: dict[str, tuple[Wanted, Path, os.stat_result]] = {}
+        self._home = home
 
     def run(self, files: Sequence[Wanted], on_end: Callable[[Made], None]) -> None:
         """Tell each end as it comes; closes the pool."""
         waiting = list(reversed(files))
-        home = Path(tempfile.mkdtemp(prefix="dmc-previews-"))
+        self._home.mkdir()
+        self._home.chmod(0o711)
         try:
             while waiting or self._rooms:
                 while waiting and self._pool.free_slots():
                     wanted = waiting.pop()
                     try:
-                        self._begin(home, wanted, wanted.path.stat().st_size)
+                        self._begin(wanted)
                     except FileNotFoundError:
                         on_end(Made(wanted, {}, "it was deleted meanwhile"))
                 self._pool.wait(0.5)
                 for said in self._pool.poll():
                     if not isinstance(said, Progress):
-                        wanted, room = self._rooms.pop(said.item_id)
+                        wanted, room, was = self._rooms.pop(said.item_id)
+                        _as_before(wanted.path, was)
                         on_end(_made(wanted, room / "out", said))
                         shutil.rmtree(room, ignore_errors=True)
         finally:
             self._pool.close()  # First: nobody may write into a room that is being removed.
-            shutil.rmtree(home, ignore_errors=True)
+            for wanted, _room, was in self._rooms.values():
+                _as_before(wanted.path, was)
+            shutil.rmtree(self._home, ignore_errors=True)
 
-    def _begin(self, home: Path, wanted: Wanted, file_size: int) -> None:
-        room = home / wanted.item_id
-        room.mkdir()
+    def _begin(self, wanted: Wanted) -> None:
+        was = wanted.path.stat()
+        room = self._home / wanted.item_id
+        room.mkdir(mode=0o700)
+        original = _link_in(room, wanted.path)
         (room / "out").mkdir()
         (room / "log.txt").touch()
-        self._rooms[wanted.item_id] = (wanted, room)
+        self._rooms[wanted.item_id] = (wanted, room, was)
         self._pool.submit(
             Job(
                 item_id=wanted.item_id,
                 attempt=1,
-                original=os.path.abspath(wanted.path),
+                original=os.path.abspath(original),
                 out_dir=str(room / "out"),
                 log_file=str(room / "log.txt"),
                 label=wanted.label,
                 conversion_type=wanted.conversion_type,
                 options=wanted.options,
-                file_size=file_size,
+                file_size=was.st_size,
                 sha512_checksum="",
                 previews=True,
             )
         )
+
+
+def _link_in(room: Path, path: Path) -> Path:
+    """The same file in `room`; where the disk knows no links, the file itself."""
+    link = room / f"file{path.suffix}"
+    try:
+        os.link(path, link)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return path
+    return link
+
+
+def _as_before(path: Path, was: os.stat_result) -> None:
+    """Group and mode, which a worker that becomes another user was lent."""
+    with suppress(OSError):
+        now = path.stat()
+        if os.path.samestat(now, was) and (now.st_gid, now.st_mode) != (was.st_gid, was.st_mode):
+            os.chown(path, -1, was.st_gid)
+            os.chmod(path, stat.S_IMODE(was.st_mode))
 
 
 def _made(wanted: Wanted, out: Path, report: Report) -> Made:

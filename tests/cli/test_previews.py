@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from PIL import Image
 
 from dmc.assemble.previews import OnEnd, make_previews
 from dmc.assemble.server import open_ledger, open_storage
+from dmc.assemble.workers import worker_ids
 from dmc.broker.ledger import Put
 from dmc.broker.storage import Place
 from dmc.cli.main import run
@@ -108,6 +110,26 @@ def test_a_preview_that_was_lost_or_is_asked_for_is_made_anew(
     assert said(capsys, settings, film.item_id)["made"] == [film.item_id]
     assert sprite.stat().st_ino != written
     assert run(["broker", "previews", "no-such-id", "--data-folder", str(settings.data_folder)]) == 5
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_workers_of_another_user_reach_what_they_are_lent_and_the_result_stays_as_it_was() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        settings = ServerSettings(data_folder=Path(folder) / "data", worker_user="nobody")
+        assert worker_ids(settings) is not None  # It lets that user pass the data folder.
+        Image.new("RGB", (400, 300), "green").save(Path(folder) / "photo.webp")
+        item = finished(settings, Path(folder) / "photo.webp", converted=True)
+        result = out_of(settings, item) / "result.webp"
+        os.chmod(result, 0o600)
+        os.chmod(result.parent.parent, 0o700)
+        before, entries = result.stat(), set(os.listdir(settings.data_folder))
+        ends: list[tuple[str, str]] = []
+        make_previews(settings, [item], lambda one, why: ends.append((one, why)))
+        assert ends == [(item.item_id, "")]
+        after = result.stat()
+        assert (after.st_uid, after.st_gid, after.st_mode, after.st_nlink) == (before.st_uid, before.st_gid, before.st_mode, 1)
+        assert set(os.listdir(settings.data_folder)) == entries
 
 
 def test_a_file_that_no_worker_can_read_is_told_and_others_go_on(
