@@ -7,7 +7,8 @@ dmc     from the first byte of the first upload until the last outcome stands in
 pillow  `Image.open(file).save(...)` over as many processes as dmc has workers, started and imported before the clock runs
 
 Every file is another picture, so that nothing is taken over from a twin. Prints one line of JSON per round and the median
-ratio; ends with 1 if it is below the bound. `share` says where dmc's time went, as counted by the receipts.
+ratio; ends with 1 if it is below the bound. Clock and processors are read at the same two moments; `cpu_ms` says who used how much
+of the processors per picture. What the sender uses is this script's, and no part of dmc.
 """
 
 import argparse
@@ -15,7 +16,6 @@ import http.client
 import json
 import multiprocessing
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
+from processors import split, used_by
 from transfer import free_port, served
 
 BOUND = 0.8
@@ -65,12 +66,12 @@ def pillow_round(files: list[Path], kind: str, workers: int) -> tuple[float, flo
     """Seconds on the clock and on the processors."""
     with tempfile.TemporaryDirectory(dir=files[0].parent) as out, multiprocessing.get_context("spawn").Pool(workers, ready) as pool:
         pool.map(ready_again, range(workers))
-        before, began = _children_cpu(), time.perf_counter()
+        before, began = _pool_cpu(), time.perf_counter()
         pool.map(convert_bare, [(file, Path(out) / file.with_suffix(f".{kind}").name, kind) for file in files], chunksize=8)
-        took = time.perf_counter() - began
+        took, used = time.perf_counter() - began, _pool_cpu() - before
         pool.close()
         pool.join()
-    return took, _children_cpu() - before
+    return took, used
 
 
 def ready_again(_number: int) -> None:
@@ -78,9 +79,8 @@ def ready_again(_number: int) -> None:
     time.sleep(0.2)
 
 
-def _children_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _pool_cpu() -> float:
+    return sum(used_by(process.pid) for process in multiprocessing.active_children() if process.pid is not None)
 
 
 class Dmc:
@@ -97,22 +97,22 @@ class Dmc:
             command, env=os.environ | {"DMC_HOME": str(home)}, check=True, capture_output=True, text=True
         ).stdout.strip()
 
-    def round(self, files: list[Path], kind: str) -> tuple[float, float, dict[str, float]]:
-        """Seconds on the clock, on the processors, and what the receipts say of them."""
-        before = _children_cpu()
-        with served([sys.executable, "-m", "dmc", "server", "run"], self.port, DMC_HOME=str(self.home)):
+    def round(self, files: list[Path], kind: str) -> tuple[float, dict[str, float], dict[str, float]]:
+        """Seconds on the clock, milliseconds of the processors per picture and process, and what the receipts say."""
+        with served([sys.executable, "-m", "dmc", "server", "run"], self.port, DMC_HOME=str(self.home)) as server:
             time.sleep(3.0)  # The workers' warm process.
-            began = time.perf_counter()
+            before, began = {"sender": time.process_time(), **split(server)}, time.perf_counter()
             threads = [threading.Thread(target=self._send, args=(files[n::SENDERS], kind)) for n in range(SENDERS)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
             sent = time.perf_counter() - began
-            finished = self._wait_for()
+            self._wait_for()
             took = time.perf_counter() - began
-        share = {"sent_s": round(sent, 2), **self._receipts(), "not_converted": len(files) - finished}
-        return took, _children_cpu() - before, share
+            after = {"sender": time.process_time(), **split(server)}
+        used = {who: round((after[who] - before[who]) / len(files) * 1000, 1) for who in after}
+        return took, used, {"sent_s": round(sent, 2), **self._receipts(len(files))}
 
     def _send(self, files: list[Path], kind: str) -> None:
         line = http.client.HTTPConnection("127.0.0.1", self.port)
@@ -126,18 +126,18 @@ class Dmc:
                 sys.exit(f"{file.name}: {answer.status} {said!r}")
         line.close()
 
-    def _wait_for(self) -> int:
-        """How many were finished successfully, when none is left to do."""
+    def _wait_for(self) -> None:
+        """Until none is left to do."""
         places = {name: next(self.home.rglob(f"server/{name}"), None) for name in ("to_do", "in_progress", "incoming")}
         while any(place is not None and any(place.iterdir()) for place in places.values()):
             time.sleep(0.05)
-        return sum(1 for receipt in self.home.rglob("receipt.json") if json.loads(receipt.read_bytes())["outcome"] == "converted")
 
-    def _receipts(self) -> dict[str, float]:
+    def _receipts(self, asked: int) -> dict[str, float]:
         receipts = [json.loads(path.read_bytes()) for path in self.home.rglob("receipt.json")]
         took = sum(receipt["took_s"] for receipt in receipts)
         check = sum((receipt.get("verification") or {}).get("took_s") or 0.0 for receipt in receipts)
-        return {"workers_s": round(took, 2), "of_that_verifying_s": round(check, 2)}
+        finished = sum(receipt["outcome"] == "converted" for receipt in receipts)
+        return {"workers_s": round(took, 2), "of_that_verifying_s": round(check, 2), "not_converted": asked - finished}
 
 
 def main() -> None:
@@ -149,7 +149,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to work; default: the system's temporary folder")
     asked = parser.parse_args()
     ratios = []
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        os.environ["PYTHONPYCACHEPREFIX"] = f"{folder}/bytecode"
         pictures = Path(folder) / "pictures"
         pictures.mkdir()
         files = make_pictures(pictures, asked.files)
@@ -157,10 +159,12 @@ def main() -> None:
         print(f"{len(files)} PNGs of {SIDE[0]}x{SIDE[1]}, {size / 1e6:.1f} MB each, to {asked.to} by {asked.workers} processes", flush=True)
         for number in range(asked.rounds):
             theirs, their_cpu = pillow_round(files, asked.to, asked.workers)
-            ours, our_cpu, share = Dmc(Path(folder) / f"home{number}", asked.workers).round(files, asked.to)
+            ours, used, share = Dmc(Path(folder) / f"home{number}", asked.workers).round(files, asked.to)
             ratios.append(theirs / ours)
+            bare, whole = their_cpu / len(files) * 1000, sum(used.values()) - used["sender"]
             row = {"dmc_s": round(ours, 2), "pillow_s": round(theirs, 2), "speed_ratio": round(theirs / ours, 3)}
-            print(json.dumps({**row, "dmc_cpu_s": round(our_cpu, 2), "pillow_cpu_s": round(their_cpu, 2), **share}), flush=True)
+            row |= {"cpu_ratio": round(bare / whole, 3), "cpu_ms": {"pillow": round(bare, 1), "dmc": round(whole, 1), **used}}
+            print(json.dumps(row | share), flush=True)
     ratio = statistics.median(ratios)
     print(json.dumps({"pictures_speed_ratio": round(ratio, 3), "bound": f"at least {BOUND}", "holds": ratio >= BOUND}))
     sys.exit(0 if ratio >= BOUND else 1)

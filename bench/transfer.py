@@ -48,8 +48,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(command: list[str], port: int, **environment: str) -> Iterator[None]:
-    """A server of its own process, from when it listens to its end."""
+def served(command: list[str], port: int, **environment: str) -> Iterator[int]:
+    """A server of its own process, from when it listens to its end; its process id."""
     with subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + 20
@@ -61,7 +61,7 @@ def served(command: list[str], port: int, **environment: str) -> Iterator[None]:
                     if process.poll() is not None or time.monotonic() > deadline:
                         raise RuntimeError(f"did not start: {command}") from None
                     time.sleep(0.05)
-            yield
+            yield process.pid
         finally:
             process.terminate()
             process.wait()
@@ -85,7 +85,7 @@ class Dmc:
         self.token = ["-H", f"Authorization: Bearer {made.stdout.strip()}"]
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def running(self) -> "contextmanager[None]":
+    def running(self) -> "contextmanager[int]":
         return served([*PYTHON, "-m", "dmc", "server", "run"], self.port, DMC_HOME=str(self.home))
 
     def upload(self, file: Path) -> tuple[float, str]:
