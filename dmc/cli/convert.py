@@ -50,7 +50,7 @@ def convert(
     missing = [file for file in named if not file.is_file()]
     present = [file for file in named if file.is_file()]
     for file in missing:
-        screen.say(f"error: there is no file {file}")
+        screen.say(f"error: {file} is no plain file" if file.exists() else f"error: there is no file {file}")
     if output is not None and not output.is_dir():
         from dmc.errors import NotFound
 

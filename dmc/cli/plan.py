@@ -42,9 +42,9 @@ def plan(
     screen = screen_of(context)
     screen = replace(screen, verbose=1) if verbose and not screen.verbose else screen
     named = named_files(files, files_from, null=null)
-    missing = [path for path in named if not path.exists()]
+    missing = [path for path in named if not (path.is_file() or path.is_dir())]
     for path in missing:
-        screen.say(f"error: there is no file {path}")
+        screen.say(f"error: {path} is no plain file" if path.exists() else f"error: there is no file {path}")
     found = [file for path in named if path not in missing for file in _files_in(screen, path, to)]
     show_plans(screen, list(dict.fromkeys(found)), to, parse_options(options, start, end), workers, as_json, samples=samples)
     raise typer.Exit(5 if missing else 0)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dmc.errors import UsageFault
+from dmc.errors import UsageFault, WholeFileMismatch
 from dmc.files import Disk, publish, sha512_of, temp_name
-from dmc.jobs import Job, Progress, Report
+from dmc.jobs import ErrorNote, Job, Progress, Report
 
 
 class Pool(Protocol):
@@ -47,7 +47,7 @@ class LocalRun:
         self._pool = pool
         self._disk = disk
         self._names = names
-        self._rooms: dict[str, tuple[Path, Path]] = {}
+        self._rooms: dict[str, tuple[Path, Path, os.stat_result]] = {}
 
     def run(
         self,
@@ -65,11 +65,12 @@ class LocalRun:
                     self._begin(waiting.pop(), conversion_type, options)
                 self._pool.wait(0.5)
                 for said in self._pool.poll():
-                    source, room = self._rooms[said.item_id]
+                    source, room, was = self._rooms[said.item_id]
                     if isinstance(said, Progress):
                         on_progress(source, said)
                         continue
-                    ended = self._end(source, room, said)
+                    report = said if _is_as_it_was(source, was) else _changed(said, source)
+                    ended = self._end(source, room, was, report)
                     on_end(ended)
                     self._forget(said.item_id)
         finally:
@@ -82,7 +83,8 @@ class LocalRun:
         room = target.parent / temp_name()
         self._disk.make_folder(room)
         item_id = room.name
-        self._rooms[item_id] = (source, room)
+        was = source.stat()
+        self._rooms[item_id] = (source, room, was)
         self._disk.make_folder(room / "out")
         self._disk.write(room / "log.txt", b"")
         self._pool.submit(
@@ -92,25 +94,25 @@ class LocalRun:
                 original=os.path.abspath(source),
                 out_dir=str(room / "out"),
                 log_file=str(room / "log.txt"),
-                label=os.fsencode(source.name).decode("utf-8", "replace"),
+                label=_label_of(source),
                 conversion_type=conversion_type,
                 options=options,
-                file_size=source.stat().st_size,
+                file_size=was.st_size,
                 sha512_checksum=sha512_of(source),
                 sidecars=True,
             )
         )
 
-    def _end(self, source: Path, room: Path, report: Report) -> Ended:
+    def _end(self, source: Path, room: Path, was: os.stat_result, report: Report) -> Ended:
         receipt = room / "out" / "receipt.json"
         if report.result is None:
-            return Ended(source, report, None, receipt if receipt.is_file() else None)
+            return Ended(source, report, None, receipt if receipt.is_file() and report.kind != "failed" else None)
         made = room / "out" / report.result.file_name
         target = self._publish(made, self._names(source, made.suffix))
-        _keep_times(source, target)
+        _keep_times(was, target)
         beside = tuple(self._publish_beside(file, made, target) for file in sorted(made.parent.glob(f"{made.stem}.*")))
         for sidecar in beside:
-            _keep_times(source, sidecar)
+            _keep_times(was, sidecar)
         return Ended(source, report, target, receipt, beside)
 
     def _publish_beside(self, file: Path, made: Path, target: Path) -> Path:
@@ -129,12 +131,32 @@ class LocalRun:
         raise UsageFault("no free name was found for the result.")
 
     def _forget(self, item_id: str) -> None:
-        _, room = self._rooms.pop(item_id)
+        _, room, _ = self._rooms.pop(item_id)
         shutil.rmtree(room, ignore_errors=True)
 
 
-def _keep_times(source: Path, target: Path) -> None:
+def _label_of(source: Path) -> str:
+    return os.fsencode(source.name).decode("utf-8", "replace")
+
+
+def _is_as_it_was(source: Path, was: os.stat_result) -> bool:
+    try:
+        now = source.stat()
+    except OSError:
+        return True  # It was moved away: what was converted was all of it.
+    return (now.st_size, now.st_mtime_ns, now.st_ino) == (was.st_size, was.st_mtime_ns, was.st_ino)
+
+
+def _changed(report: Report, source: Path) -> Report:
+    """What is said of a result that was made of neither the file of before nor that of now."""
+    if report.kind == "cancelled":
+        return report
+    problem = WholeFileMismatch(f"{_label_of(source)} changed while it was converted.", "Convert it again when it is complete.")
+    note = ErrorNote(code=problem.code, message=problem.message, hint=problem.hint)
+    return Report(item_id=report.item_id, attempt=report.attempt, kind="failed", media_type=report.media_type, errors=(note,))
+
+
+def _keep_times(was: os.stat_result, target: Path) -> None:
     """The result carries the original's time and is never readable by more people than the original was."""
-    was = source.stat()
     os.utime(target, ns=(was.st_atime_ns, was.st_mtime_ns))
     os.chmod(target, was.st_mode & 0o666)
