@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dmc.errors import UsageFault, WholeFileMismatch
-from dmc.files import Disk, publish, sha512_of, temp_name
+from dmc.errors import DmcError, UsageFault, WholeFileMismatch
+from dmc.files import Disk, publish, sha512_of, temp_name, translate
 from dmc.jobs import ErrorNote, Job, Progress, Report
 
 
@@ -62,7 +62,11 @@ class LocalRun:
         try:
             while waiting or self._rooms:
                 while waiting and self._pool.free_slots():
-                    self._begin(waiting.pop(), conversion_type, options)
+                    source = waiting.pop()
+                    try:
+                        self._begin(source, conversion_type, options)
+                    except (OSError, DmcError) as problem:
+                        on_end(Ended(source, _not_begun(source, problem), None, None))
                 self._pool.wait(0.5)
                 for said in self._pool.poll():
                     source, room, was = self._rooms[said.item_id]
@@ -79,11 +83,11 @@ class LocalRun:
                 self._forget(item_id)
 
     def _begin(self, source: Path, conversion_type: str, options: dict[str, Any]) -> None:
+        was, digest = source.stat(), sha512_of(source)  # First: a file that cannot be read leaves no room behind.
         target = next(iter(self._names(source, "")))
         room = target.parent / temp_name()
         self._disk.make_folder(room)
         item_id = room.name
-        was = source.stat()
         self._rooms[item_id] = (source, room, was)
         self._disk.make_folder(room / "out")
         self._disk.write(room / "log.txt", b"")
@@ -98,7 +102,7 @@ class LocalRun:
                 conversion_type=conversion_type,
                 options=options,
                 file_size=was.st_size,
-                sha512_checksum=sha512_of(source),
+                sha512_checksum=digest,
                 sidecars=True,
             )
         )
@@ -137,6 +141,12 @@ class LocalRun:
 
 def _label_of(source: Path) -> str:
     return os.fsencode(source.name).decode("utf-8", "replace")
+
+
+def _not_begun(source: Path, problem: OSError | DmcError) -> Report:
+    said = translate(problem, f"reading {_label_of(source)}") if isinstance(problem, OSError) else problem
+    note = ErrorNote(code=said.code, message=said.message, hint=said.hint)
+    return Report(item_id=temp_name(), attempt=1, kind="failed", errors=(note,))
 
 
 def _is_as_it_was(source: Path, was: os.stat_result) -> bool:

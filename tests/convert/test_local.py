@@ -1,9 +1,13 @@
 """Converting here and now: what is published was made of the file as it is."""
 
+import errno
 from pathlib import Path
 
+import pytest
+
+from dmc.convert import local
 from dmc.convert.local import Ended, LocalRun
-from dmc.files import RealDisk
+from dmc.files import RealDisk, sha512_of
 from dmc.jobs import Job, Progress, Report, ResultFacts
 
 
@@ -71,3 +75,24 @@ def test_the_result_of_a_file_that_was_moved_away_meanwhile_has_its_time_and_mod
     assert ended.report.kind == "converted" and ended.target is not None
     was, now = (tmp_path / "elsewhere").stat(), ended.target.stat()
     assert (now.st_mtime_ns, now.st_mode) == (was.st_mtime_ns, was.st_mode)
+
+
+def test_a_file_that_cannot_be_read_is_told_and_the_others_are_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reads(path: Path) -> str:
+        if path.name == "closed.mp4":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return sha512_of(path)
+
+    monkeypatch.setattr(local, "sha512_of", reads)
+    sources = [tmp_path / name for name in ("first.mp4", "closed.mp4", "last.mp4")]
+    for source in sources:
+        source.write_bytes(b"a film")
+    ends: list[Ended] = []
+    run = LocalRun(WhileItWorks("stays"), RealDisk(), lambda source, ending: [source.with_suffix(ending or ".x")])
+    run.run(sources, "h265", {}, lambda *_: None, ends.append)
+    assert {ended.source.name: ended.report.kind for ended in ends} == {
+        "first.mp4": "converted",
+        "closed.mp4": "failed",
+        "last.mp4": "converted",
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["closed.mp4", "first.mkv", "first.mp4", "last.mkv", "last.mp4"]
