@@ -96,7 +96,7 @@ def verify(
     for stream, _made, span in tracks:
         if span.frames == 0:
             raise _wrong(f"nothing decodes from {stream.type} stream {stream.index}")
-    _check_errors(source, limits, tracks)
+    _check_errors(source, limits, tracks, is_cut=plan.cut is not None)
     for track in tracks:
         _check_count(*track)
     drift = _check_times(tracks)
@@ -147,8 +147,8 @@ def _codec_of(stream: StreamPlan) -> str | None:
     return stream.text or stream.codec
 
 
-def _check_errors(source: Path, limits: Limits, tracks: list[Track]) -> None:
-    """Decode errors in the result are right only in copied streams, and only as many as the source has."""
+def _check_errors(source: Path, limits: Limits, tracks: list[Track], *, is_cut: bool) -> None:
+    """Decode errors in the result are right only in copied streams, and only as many as the source has; of a cut its own are told."""
     faulty = [(stream, made, span) for stream, made, span in tracks if span.errors]
     for stream, made, span in faulty:
         if not made.copied:
@@ -160,7 +160,8 @@ def _check_errors(source: Path, limits: Limits, tracks: list[Track]) -> None:
         known = before[stream.index]
         if span.errors > known.errors:
             raise _wrong(f"{span.errors} packets of {stream.type} stream {stream.index} do not decode, {known.errors} in the source")
-        made.span.errors, made.span.first_error = known.errors, known.first_error
+        told = span if is_cut else known
+        made.span.errors, made.span.first_error = told.errors, told.first_error
 
 
 def _check_count(stream: StreamPlan, made: Made, span: Span) -> None:

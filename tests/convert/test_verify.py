@@ -101,6 +101,18 @@ def test_errors_of_a_copied_stream_are_the_sources_own(tmp_path: Path, media: Pa
     assert done.receipt.verification.errors_in_source > 0
 
 
+def test_errors_outside_of_a_cut_are_not_counted_as_those_of_the_part(tmp_path: Path, media: Path) -> None:
+    source = tmp_path / "garbled.mp4"
+    data = bytearray((media / "video-h264-aac-720p-hello-talk.mp4").read_bytes())
+    for at in (200_000, *range(900_000, len(data) - 1000, 20_000)):
+        data[at : at + 600] = bytes((at + n * 37) % 251 for n in range(600))
+    source.write_bytes(data)
+    whole = convert(source, "mkv", tmp_path / "whole").receipt.verification
+    part = convert(source, "mkv", tmp_path / "part", end=4).receipt.verification
+    assert whole is not None and part is not None
+    assert 0 < part.errors_in_source < whole.errors_in_source / 4
+
+
 # --- Damage --------------------------------------------------------------------------------------------------------
 
 
