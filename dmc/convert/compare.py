@@ -44,7 +44,7 @@ def _stream_entry(plan: StreamPlan, before: MediaFacts, after: MediaFacts | None
     if after is not None and code is not None and not any(timecode.same(code, timecode.said_in(t)) for t in _all_tags(after)):
         outcome, reason = "lost", f"it holds the timecode {code}, which did not come along"
     if now is not None:
-        lost = _lost_marks(then, now)
+        lost = _lost_marks(then, now) + ([] if after is None or then.cover else _lost_tags(then, after))
         if lost:
             outcome, reason = "changed", f"{reason}; not kept: {', '.join(lost)}"
     return StreamEntry(
@@ -73,6 +73,14 @@ def _lost_marks(then: StreamFacts, now: StreamFacts) -> list[str]:
     flags = {"forced", "hearing_impaired", "visual_impaired", "comment", "original", "dub", "captions"}
     lost += [f"flag {flag}" for flag in then.dispositions if flag in flags and flag not in now.dispositions]
     return lost
+
+
+def _lost_tags(then: StreamFacts, after: MediaFacts) -> list[str]:
+    """What else a stream said of itself and nothing in the result says any more."""
+    there = {(_bare(key), value) for found in _all_tags(after) for key, value in found.items()}
+    told = {"language", "title", "timecode", "creation_time"}
+    wanted = {key: value for key, value in then.tags.items() if not tags.is_stale(key, value) and _bare(key) not in told}
+    return [f"tag {key}" for key, value in wanted.items() if (_bare(key), value) not in there]
 
 
 def _tag(found: Mapping[str, str], key: str) -> str | None:

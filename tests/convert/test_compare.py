@@ -1,8 +1,13 @@
 """What a receipt calls kept is what the result says: near is not equal."""
 
+from pathlib import Path
+
+import av
 import pytest
 
 from dmc.convert.compare import _tag_entries
+from tests.convert.clips import clip
+from tests.convert.works import convert
 
 
 @pytest.mark.parametrize(
@@ -24,3 +29,19 @@ from dmc.convert.compare import _tag_entries
 def test_a_tag_is_kept_only_where_it_says_the_same(key: str, then: str, now: str, outcome: str) -> None:
     (entry,) = _tag_entries({key: then}, {key: now})
     assert entry.outcome == outcome
+
+
+def test_what_a_stream_says_of_itself_is_told_where_it_is_lost(tmp_path: Path) -> None:
+    clip(tmp_path / "plain.mkv")
+    source = tmp_path / "said.mkv"
+    with av.open(str(tmp_path / "plain.mkv")) as plain, av.open(str(source), "w") as out:
+        copies = {stream.index: out.add_stream_from_template(stream, opaque=True) for stream in plain.streams}
+        copies[0].metadata["CAMERA_ANGLE"] = "left"
+        for packet in plain.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    (entry, *_) = convert(source, "mp4", tmp_path / "mp4").receipt.streams
+    assert (entry.outcome, "not kept: tag CAMERA_ANGLE" in entry.reason) == ("changed", True)
+    (entry, *_) = convert(source, "h265", tmp_path / "mkv").receipt.streams
+    assert "not kept" not in entry.reason
