@@ -148,7 +148,8 @@ class Control:
 
         `waiting`: why the queue waits. `frozen`: the workers stand still. `workers`: how many there are, and are busy.
         """
-        now, news = self._clock.monotonic(), (mode, waiting, frozen, workers)
+        staffed = None if workers is None else workers | {"busy": bool(workers.get("busy"))}  # Whether any is: small files change who.
+        now, news = self._clock.monotonic(), (mode, waiting, frozen, staffed)
         if self._last_beat is not None and now - self._last_beat[0] < BEAT_EVERY_S and self._last_beat[1] == news:
             return
         beat_at = rfc3339(self._clock.now())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dmc.broker.deleted import FILE_NAME, Deleted
+from dmc.broker.last_seen import LastSeen
 from dmc.broker.storage import Found, Place
 from dmc.errors import BadSettings, NotFound
 from dmc.files import TEMP_PREFIX, Disk, free_bytes, remove_tree, temp_name, translate, write_durably
@@ -35,6 +36,7 @@ class StorageDirs:
         self._disk = disk
         self._network = network
         self._deleted = Deleted(data / FILE_NAME, disk)
+        self._last_seen = LastSeen()
 
     def prepare(self) -> None:
         """Make the folders; raises BadSettings on a network, and if they do not share a file system: moving an item must be one rename."""
@@ -73,11 +75,10 @@ class StorageDirs:
 
     def place_of(self, item_id: str) -> Place | None:
         """Where the item's folder stands; looks again if it was just being moved."""
-        for _ in range(2):
-            for place in Place:
-                if self._disk.stat(self._at(place, item_id)) is not None:
-                    return place
-        return None
+        order = self._last_seen.order(item_id)
+        found = next((place for place in order if self._disk.stat(self._at(place, item_id)) is not None), None)
+        self._last_seen.note(item_id, found)
+        return found
 
     def folder(self, item_id: str) -> Path | None:
         place = self.place_of(item_id)
@@ -90,6 +91,7 @@ class StorageDirs:
         if place is not to:
             with _translated(f"moving an item to {to}"):
                 self._disk.rename(self._at(place, item_id), self._at(to, item_id))
+            self._last_seen.note(item_id, to)
 
     def empty_out(self, item_id: str) -> None:
         out = self._folder(item_id) / OUT

@@ -40,7 +40,7 @@ class ThreadIndex:
         wanted, now = list(threads), self._clock.monotonic()
         if self._written is not None:
             at, known = self._written
-            if known == wanted or (now - at < WRITE_EVERY_S and len(known) == len(wanted)):
+            if known == wanted or (now - at < WRITE_EVERY_S and bool(known) == bool(wanted)):
                 return
         index = {
             str(thread.progress.worker_pid): {

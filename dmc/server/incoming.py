@@ -54,7 +54,8 @@ class IncomingFile:
             self._closing.clear()
             with _translated("opening an upload"):
                 self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            self.sync()
+            if self.offset:
+                self.sync()
 
     def close(self) -> None:
         """Give the file back and let a running `follow` end early; everything can be opened again."""
@@ -148,6 +149,11 @@ class IncomingFile:
         if self._hashed != self.offset:
             raise Busy("the server stopped while an upload was hashed.", "Ask for it again.")
         return self._digest.hexdigest()
+
+    def finish(self) -> tuple[str, bytes]:
+        """SHA-512 and first bytes of a file that is complete; it is open and durable then."""
+        self.open()
+        return self.sha512(), self.head()
 
     def blocks(self) -> Iterator[bytes]:
         """All of its bytes, in order."""

@@ -200,9 +200,8 @@ class OpenUploads:
             self._uploads.pop(record.item_id, None)  # An earlier try got as far as its ledger line, and no further.
             return known
         try:
-            await self._offload.disk(file.open)
-            sha512 = await self._offload.disk(file.sha512)
-            medium = guess_media_type(record.label, await self._offload.disk(file.head))
+            sha512, head = await self._offload.disk(file.finish)
+            medium = guess_media_type(record.label, head)
             if record.sha512 not in (None, sha512):
                 raise WholeFileMismatch(
                     "the bytes that arrived are not the file that was announced.", "Send the file again from the start."

@@ -283,3 +283,16 @@ def test_a_network_is_refused_before_a_folder_is_made(tmp_path):
     with pytest.raises(Exception, match=r"network file system \(nfs4\)"):
         StorageDirs(tmp_path, RealDisk(), network="nfs4").prepare()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_another_process_moved_is_found_all_the_same(tmp_path):
+    storage = StorageDirs(tmp_path, RealDisk())
+    storage.prepare()
+    shelf = Shelf(storage, RealDisk(), tmp_path)
+    item_id = shelf.admitted()
+    storage.advance(item_id, Place.IN_PROGRESS)
+    for place in (Place.TO_DO, Place.FINISHED, Place.IN_PROGRESS):
+        shelf.anew().advance(item_id, place)
+        assert storage.place_of(item_id) is place
+    shelf.anew().remove(item_id)
+    assert storage.place_of(item_id) is None
