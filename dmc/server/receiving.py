@@ -88,27 +88,14 @@ class PlainBody:
 
     def __init__(self, content: StreamReader) -> None:
         self._content = content
-        self._gathered = b""
         content.set_read_chunk_size(READ_AHEAD)
 
     async def read(self) -> bytes:
-        """What has arrived, at least a byte; empty at the end. Raises ConnectionError if the body is cut.
-
-        What arrives without a wait is gathered, since each storing is a way to another thread and back.
-        """
+        """What has arrived, at least a byte; empty at the end. Raises ConnectionError if the body is cut."""
         try:
-            self._gathered = await self._content.readany()
+            return await self._content.readany()
         except web.RequestPayloadError as problem:
             raise ConnectionResetError("the body is cut") from problem
-        while 0 < len(self._gathered) < READ_AHEAD:
-            await asyncio.sleep(0)  # The event loop looks at the socket …
-            await asyncio.sleep(0)  # … and what it saw is read.
-            more = self._content._read_nowait(-1)
-            if not more:
-                break
-            self._gathered += more
-        given, self._gathered = self._gathered, b""
-        return given
 
     def left_over(self) -> bytes:
         """What had arrived before a wait ended.
@@ -116,7 +103,7 @@ class PlainBody:
         aiohttp refuses to hand it out once the connection is lost, though it still holds it (its public reads raise first), and
         every byte that arrived is kept. A test cuts uploads at each byte and so notices if this changes.
         """
-        return self._gathered + self._content._read_nowait(-1)
+        return self._content._read_nowait(-1)
 
 
 class PartBody:
