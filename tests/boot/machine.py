@@ -91,7 +91,7 @@ def base_tree() -> Path:
         HOME.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=HOME) as making:
             part = Path(making) / "tree"
-            command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(part), "http://deb.debian.org/debian"]
+            command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(part)]
             subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
             (part / "etc/hostname").write_text("dmc\n")
             part.rename(tree)
