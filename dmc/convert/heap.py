@@ -5,10 +5,9 @@ then, a tenth of the time that its conversion takes in a virtual machine. Does n
 Sources: mallopt(3), malloc.h of glibc, madvise(2).
 """
 
-import contextlib
 import ctypes
 
-from dmc.convert import sandbox
+from dmc.convert.release import allow_large_pages
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _LARGEST = 32 * 1024 * 1024
@@ -17,7 +16,6 @@ _AHEAD = 32 * 1024 * 1024
 _KEPT = 256 * 1024 * 1024
 _HUGE_PAGE = 2 * 1024 * 1024
 _MADV_HUGEPAGE = 14
-_PR_SET_THP_DISABLE = 41
 
 
 def keep_large_buffers() -> None:
@@ -27,8 +25,7 @@ def keep_large_buffers() -> None:
         return
     for what, value in ((_MMAP_THRESHOLD, _LARGEST), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AHEAD)):
         libc.mallopt(ctypes.c_int(what), ctypes.c_int(value))
-    with contextlib.suppress(OSError):
-        sandbox.prctl(_PR_SET_THP_DISABLE, 0)
+    allow_large_pages()
     libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
     libc.free(ctypes.c_void_p(libc.malloc(ctypes.c_size_t(_AHEAD - _HUGE_PAGE))))  # Its pages stay untouched.
     end = libc.sbrk(ctypes.c_ssize_t(0))

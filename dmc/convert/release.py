@@ -26,13 +26,19 @@ def keep_to_one_heap() -> None:
 
 
 def keep_to_small_pages() -> None:
-    """No huge pages for this process, where the kernel lets it choose.
+    """No huge pages for this process, where the kernel lets it choose; `allow_large_pages` takes it back.
 
     x264 asks for them, which rounds its pictures up to 2 MB each: a twentieth of its memory, without a gain in time that could be measured
     at 720p, and with a loss at 4K, where they are cleared for nothing. Source: prctl(2).
     """
     with contextlib.suppress(OSError):
         sandbox.prctl(_PR_SET_THP_DISABLE, 1)
+
+
+def allow_large_pages() -> None:
+    """For a process that runs no encoder of video after all."""
+    with contextlib.suppress(OSError):
+        sandbox.prctl(_PR_SET_THP_DISABLE, 0)
 
 
 @contextlib.contextmanager

@@ -16,30 +16,19 @@ from tests.browser.test_sending import MB, reached
 from tests.browser.test_views import expect
 from tests.journeys.proxy import Proxy
 from tests.server.conftest import House
+from tests.server.test_proxies import NGINX, until_it_listens
 
 pytestmark = pytest.mark.slow
 
-NGINX = """
-daemon off;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxied;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://127.0.0.1:{behind};
-            proxy_set_header Host $http_host;
-            proxy_buffering off;
-            proxy_request_buffering off;
-            proxy_http_version 1.1;
-        }}
+DMC_CONF = """
+server {{
+    listen 127.0.0.1:{port};
+    location / {{
+        proxy_pass http://127.0.0.1:{behind};
+        proxy_set_header Host $http_host;
+        proxy_buffering off;
+        proxy_request_buffering off;
+        proxy_http_version 1.1;
     }}
 }}
 """
@@ -57,17 +46,12 @@ async def nginx(house: House, tmp_path: Path) -> AsyncIterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    (folder / "main.conf").write_text(NGINX.format(folder=folder, port=port, behind=house.address[1]))
+    (folder / "dmc.conf").write_text(DMC_CONF.format(port=port, behind=house.address[1]))
+    (folder / "main.conf").write_text(NGINX.format(folder=folder))
     command = (program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "main.conf"))
     process = await asyncio.create_subprocess_exec(*command)
     try:
-        async with asyncio.timeout(30):
-            while True:
-                assert process.returncode is None, (folder / "error.log").read_text()
-                with socket.socket() as there:
-                    if there.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                await asyncio.sleep(0.05)
+        await until_it_listens(process, port, folder)
         yield f"http://127.0.0.1:{port}"
     finally:
         await house.stop()  # Else the proxy waits for the streams that it still holds.

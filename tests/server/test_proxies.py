@@ -105,7 +105,7 @@ async def front(request: pytest.FixtureRequest, house: House, tmp_path: Path) ->
     command = _set_up(request.param, program, folder, port, house.address[1])
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        await _until_it_listens(process, port, folder)
+        await until_it_listens(process, port, folder)
         yield Front(house, request.param, port, folder, shown.fingerprint)
     finally:
         await house.stop()  # Else a proxy waits for the streams that it still holds.
@@ -134,7 +134,7 @@ def _set_up(name: str, program: str, folder: Path, port: int, behind: int) -> li
     return [program, "-d", str(folder), "-f", str(folder / "main.conf"), "-D", "FOREGROUND"]
 
 
-async def _until_it_listens(process: asyncio.subprocess.Process, port: int, folder: Path) -> None:
+async def until_it_listens(process: asyncio.subprocess.Process, port: int, folder: Path) -> None:
     async with asyncio.timeout(WAIT_S):
         while True:
             assert process.returncode is None, (folder / "error.log").read_text()
