@@ -30,7 +30,7 @@ class WarmProcess:
 
     def __init__(self, arguments: tuple[str, ...], environment: Mapping[str, str], *streams: int) -> None:
         self.returncode: int | None = None
-        self._line, far = socket.socketpair()
+        self._line, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # Two messages, never one: pid and exit code.
         with far:
             order = json.dumps([arguments, dict(environment), os.getcwd()]).encode()
             socket.send_fds(_door(), [order], [far.fileno(), *streams])
