@@ -1,5 +1,7 @@
 """Fixtures that several rooms' tests share."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,16 @@ settings.register_profile("dmc", deadline=None)  # Wall time says nothing on a b
 settings.load_profile("dmc")
 
 _MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """A command that a test runs in this process begins logging to a stream that is closed when the test ends."""
+    log = logging.getLogger("dmc")
+    before = list(log.handlers), log.level, log.propagate
+    yield
+    log.handlers[:], log.propagate = before[0], before[2]
+    log.setLevel(before[1])
 
 
 @pytest.fixture(scope="session")
