@@ -1,31 +1,47 @@
 """The `dmc` command, also as `python -m dmc`: begins to warm up the workers of `dmc convert`, then loads the command line.
 
-Both take about as long, and neither needs the other.
+Both take about as long, and neither needs the other. Nothing is imported before Ctrl-C can end it in silence.
 """
 
 import os
 import sys
 
-from dmc.assemble.warm import warm_workers
-
 _ONLY_TALK = {"-h", "--help", "-n", "--dry-run"}
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     arguments = sys.argv[1:]
-    warming = warm_workers() if will_convert(arguments) else None
     try:
+        code = _run(arguments)
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    if (code == _INTERRUPTED or will_convert(arguments)) and _is_all_said():
+        os._exit(code)  # All is closed, too. Taking the interpreter apart takes 24 ms, and may end it by SIGINT after all.
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    from dmc.interrupt import lose_no_interrupt, nothing_to_interrupt, undisturbed
+
+    lose_no_interrupt()
+    warming = None
+    try:
+        if will_convert(arguments):
+            from dmc.assemble.warm import warm_workers
+
+            warming = warm_workers()
         from dmc.cli.main import run
 
         code = run(arguments, warming)
     finally:
         if warming is not None:
-            warming.give_up()  # By force only if nobody has used and closed it.
-            warming.close()
-    if warming is not None and _is_all_said():
-        os._exit(code)  # All is closed, too; taking the interpreter apart would take 24 ms more.
-    sys.exit(code)
+            with undisturbed():
+                warming.give_up()  # By force only if nobody has used and closed it.
+                warming.close()
+    nothing_to_interrupt()
+    return code
 
 
 def _is_all_said() -> bool:

@@ -1,6 +1,7 @@
 """Fixtures that several rooms' tests share."""
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,13 @@ settings.register_profile("dmc", deadline=None)  # Wall time says nothing on a b
 settings.load_profile("dmc")
 
 _MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
+
+
+def pytest_configure() -> None:
+    """A shell without job control starts what goes to the background with Ctrl-C ignored, and that is inherited: by the commands of tests
+    too, which then rightly ignored theirs."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

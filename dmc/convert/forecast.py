@@ -16,6 +16,7 @@ from dmc.conversions import MediaType
 from dmc.convert.estimate import SAMPLES, Estimate, Expectation, kept_if_larger, read_estimate
 from dmc.convert.local import Pool
 from dmc.errors import StillBroken
+from dmc.interrupt import undisturbed
 from dmc.jobs import Job, Progress, Report
 
 PICTURES_TRIED = 48
@@ -65,8 +66,10 @@ class ForecastRun:
         found: dict[Path, Forecast] = {}
         under_way: dict[str, float] = {}
         waiting = list(reversed(files))
-        home = Path(tempfile.mkdtemp(prefix="dmc-plan-"))
+        home: Path | None = None
         try:
+            with undisturbed():
+                home = Path(tempfile.mkdtemp(prefix="dmc-plan-"))
             while waiting or self._rooms:
                 while waiting and self._pool.free_slots():
                     wanted = waiting.pop()
@@ -81,8 +84,10 @@ class ForecastRun:
                     found[made.wanted.path] = made
                 on_progress((len(found) + sum(under_way.values())) / len(files))
         finally:
-            self._pool.close()  # First: nobody may write into a room that is being removed.
-            shutil.rmtree(home, ignore_errors=True)
+            with undisturbed():
+                self._pool.close()  # First: nobody may write into a room that is being removed.
+                if home is not None:
+                    shutil.rmtree(home, ignore_errors=True)
         return _filled_in([found[wanted.path] for wanted in files])
 
     def _begin(self, home: Path, wanted: Wanted, samples: bool) -> None:

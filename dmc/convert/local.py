@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from dmc.errors import DmcError, UsageFault, WholeFileMismatch
 from dmc.files import Disk, publish, sha512_of, temp_name, translate
+from dmc.interrupt import undisturbed
 from dmc.jobs import ErrorNote, Job, Progress, Report
 
 
@@ -74,38 +75,46 @@ class LocalRun:
                         on_progress(source, said)
                         continue
                     report = said if _is_as_it_was(source, was) else _changed(said, source)
-                    ended = self._end(source, room, was, report)
-                    on_end(ended)
+                    with undisturbed():  # A result that stands under its name is told of, too.
+                        on_end(self._end(source, room, was, report))
                     self._forget(said.item_id)
         finally:
-            self._pool.close()  # First: nobody may write into a room that is being removed.
-            for item_id in list(self._rooms):
-                self._forget(item_id)
+            with undisturbed():
+                self._pool.close()  # First: nobody may write into a room that is being removed.
+                for item_id in list(self._rooms):
+                    self._forget(item_id)
 
     def _begin(self, source: Path, conversion_type: str, options: dict[str, Any]) -> None:
         was, digest = source.stat(), sha512_of(source)  # First: a file that cannot be read leaves no room behind.
         target = next(iter(self._names(source, "")))
         room = target.parent / temp_name()
-        self._disk.make_folder(room)
         item_id = room.name
-        self._rooms[item_id] = (source, room, was)
+        self._rooms[item_id] = (source, room, was)  # Before it is there: Ctrl-C leaves none behind.
+        try:
+            self._furnish(room)
+            self._pool.submit(
+                Job(
+                    item_id=item_id,
+                    attempt=1,
+                    original=os.path.abspath(source),
+                    out_dir=str(room / "out"),
+                    log_file=str(room / "log.txt"),
+                    label=_label_of(source),
+                    conversion_type=conversion_type,
+                    options=options,
+                    file_size=was.st_size,
+                    sha512_checksum=digest,
+                    sidecars=True,
+                )
+            )
+        except (OSError, DmcError):
+            self._forget(item_id)
+            raise
+
+    def _furnish(self, room: Path) -> None:
+        self._disk.make_folder(room)
         self._disk.make_folder(room / "out")
         self._disk.write(room / "log.txt", b"")
-        self._pool.submit(
-            Job(
-                item_id=item_id,
-                attempt=1,
-                original=os.path.abspath(source),
-                out_dir=str(room / "out"),
-                log_file=str(room / "log.txt"),
-                label=_label_of(source),
-                conversion_type=conversion_type,
-                options=options,
-                file_size=was.st_size,
-                sha512_checksum=digest,
-                sidecars=True,
-            )
-        )
 
     def _end(self, source: Path, room: Path, was: os.stat_result, report: Report) -> Ended:
         receipt = room / "out" / "receipt.json"
@@ -135,8 +144,8 @@ class LocalRun:
         raise UsageFault("no free name was found for the result.")
 
     def _forget(self, item_id: str) -> None:
-        _, room, _ = self._rooms.pop(item_id)
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(self._rooms[item_id][1], ignore_errors=True)
+        del self._rooms[item_id]  # Afterwards: Ctrl-C removes the rest.
 
 
 def _label_of(source: Path) -> str:

@@ -21,6 +21,7 @@ from dmc.convert.local import Pool
 from dmc.convert.previews import leave_products
 from dmc.convert.probe import probe
 from dmc.convert.progress import OnProgress
+from dmc.interrupt import undisturbed
 from dmc.jobs import Job, Progress, Report
 from dmc.products import FACTS_FILE, MOST_BYTES, Products
 
@@ -71,9 +72,9 @@ class PreviewsRun:
     def run(self, files: Sequence[Wanted], on_end: Callable[[Made], None]) -> None:
         """Tell each end as it comes; closes the pool."""
         waiting = list(reversed(files))
-        self._home.mkdir()
-        self._home.chmod(0o711)
         try:
+            self._home.mkdir()
+            self._home.chmod(0o711)
             while waiting or self._rooms:
                 while waiting and self._pool.free_slots():
                     wanted = waiting.pop()
@@ -84,15 +85,17 @@ class PreviewsRun:
                 self._pool.wait(0.5)
                 for said in self._pool.poll():
                     if not isinstance(said, Progress):
-                        wanted, room, was = self._rooms.pop(said.item_id)
+                        wanted, room, was = self._rooms[said.item_id]
                         _as_before(wanted.path, was)
                         on_end(_made(wanted, room / "out", said))
+                        del self._rooms[said.item_id]
                         shutil.rmtree(room, ignore_errors=True)
         finally:
-            self._pool.close()  # First: nobody may write into a room that is being removed.
-            for wanted, _room, was in self._rooms.values():
-                _as_before(wanted.path, was)
-            shutil.rmtree(self._home, ignore_errors=True)
+            with undisturbed():
+                self._pool.close()  # First: nobody may write into a room that is being removed.
+                for wanted, _room, was in self._rooms.values():
+                    _as_before(wanted.path, was)
+                shutil.rmtree(self._home, ignore_errors=True)
 
     def _begin(self, wanted: Wanted) -> None:
         was = wanted.path.stat()
