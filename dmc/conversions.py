@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from dmc.errors import BadRequest, UnknownConversion
+from dmc.errors import BadRequest, UnfitConversion, UnknownConversion
 from dmc.options import Option, seconds_of
 
 
@@ -104,11 +104,11 @@ def find_conversion(name: str, known: Mapping[str, ConversionType] = CONVERSION_
 
 
 def check_fits(kind: ConversionType, media_type: MediaType) -> None:
-    """Raise UnknownConversion when `kind` cannot be made from `media_type`."""
+    """Raise UnfitConversion when `kind` cannot be made from `media_type`."""
     if media_type in kind.takes:
         return
     fitting = sorted(k.name for k in CONVERSION_TYPES.values() if media_type in k.takes)
-    raise UnknownConversion(
+    raise UnfitConversion(
         f"{kind.name} is made from {' or '.join(kind.media_types)}, and this file is {media_type.value}.",
         f"For {media_type.value} take one of: {', '.join(fitting)}.",
     )

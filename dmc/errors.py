@@ -65,7 +65,13 @@ class BadRequest(Refused):
 
 
 class UnknownConversion(Refused):
-    """No conversion type of that name, or it does not fit the medium."""
+    """No conversion type of that name: what was asked for is wrong, whatever the file."""
+
+    exit_code = 2
+
+
+class UnfitConversion(Refused):
+    """The conversion type is known, but not made from this medium."""
 
     exit_code = 9
 

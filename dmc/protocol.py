@@ -224,6 +224,7 @@ STATUS_OF: dict[type[errors.DmcError], int] = {
     errors.Cancelled: 409,
     errors.TooLarge: 413,
     errors.UnknownConversion: 415,
+    errors.UnfitConversion: 415,
     errors.NotMedia: 415,
     errors.Unsupported: 415,
     errors.DamagedMedia: 415,

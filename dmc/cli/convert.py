@@ -94,8 +94,10 @@ def _convert_groups(
     warming: "Launcher",
 ) -> list[int]:
     """Convert the files, those of one conversion type at a time; the first group takes the workers that are warm already."""
-    from dmc.assemble.local import conversion_for, local_run
+    from dmc.assemble.local import conversion_for, known_type, local_run
 
+    if to is not None:
+        known_type(to, options)  # Once, before the first file.
     codes: list[int] = []
     kinds: dict[str, list[Path]] = {}
     for file in files:

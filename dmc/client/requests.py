@@ -36,7 +36,7 @@ def add_file(
 ) -> OutboxRecord:
     """Put a file into the outbox; its result waits for `download`. The same file with the same wish again gives the record that is there.
 
-    Reads the whole file. Raises NotFound, NotMedia, UnknownConversion, Busy while somebody writes it.
+    Reads the whole file. Raises NotFound, NotMedia, UnknownConversion, UnfitConversion, Busy while somebody writes it.
     """
     here = Path(os.path.abspath(path))
     drop = _examined(here)

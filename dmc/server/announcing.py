@@ -15,7 +15,7 @@ MOST_KEY = 200
 
 
 def announce(headers: Mapping[str, str], caller: Caller, length: int | None, limits: ServerLimits) -> Announcement:
-    """What `Upload-Metadata` and its neighbours say; raises BadRequest, NotAllowed, UnknownConversion, Unsupported."""
+    """What `Upload-Metadata` and its neighbours say; raises BadRequest, NotAllowed, and what settle_conversion does."""
     field = headers.get("Upload-Metadata", "")
     found = parse_metadata(field)
     claimed = metadata_text(found, "client_id")

@@ -75,7 +75,7 @@ def test_what_is_already_as_wished_is_skipped_with_a_receipt(tmp_path: Path) -> 
     [
         ("h264", {"cfr": 3}, "BadRequest"),
         ("h266", {}, "UnknownConversion"),
-        ("webp", {}, "UnknownConversion"),
+        ("webp", {}, "UnfitConversion"),
     ],
 )
 def test_wrong_wishes_end_as_failed_with_a_hint(tmp_path: Path, kind: str, options: dict[str, Any], code: str) -> None:

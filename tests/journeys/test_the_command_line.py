@@ -57,8 +57,21 @@ def test_what_is_no_media_is_refused_at_once(house: Household, tmp_path: Path) -
     (tmp_path / "notes.txt").write_text("hello")
     assert house.run("add", str(tmp_path / "notes.txt")).returncode == 9
     assert house.run("add", str(tmp_path / "nowhere.mp4")).returncode == 5
-    said = house.run("add", str(SAMPLE), "--to", "h266")
-    assert said.returncode == 9 and "Did you mean" in said.stderr
+
+
+@pytest.mark.parametrize("command", ["convert", "convert --dry-run", "plan", "add", "broker add"])
+def test_a_conversion_type_that_there_is_not_ends_with_2_and_one_that_does_not_fit_with_9(
+    house: Household, command: str, tmp_path: Path
+) -> None:
+    shutil.copy(SAMPLE, tmp_path / "clip.mp4")
+    said = house.run(*command.split(), str(tmp_path / "clip.mp4"), "--to", "h266")
+    assert said.returncode == 2 and said.stderr.count("h266") == 1 and "Did you mean" in said.stderr
+    said = house.run(*command.split(), str(tmp_path / "clip.mp4"), "--to", "webp")
+    if command in ("plan", "convert --dry-run"):
+        assert said.returncode == 0 and "refuse" in said.stdout
+    else:
+        assert said.returncode == 9 and "webp is made from image" in said.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 def test_without_a_server_a_file_is_queued_and_that_is_success(away: Household, tmp_path: Path) -> None:

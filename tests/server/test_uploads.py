@@ -410,7 +410,7 @@ async def test_U24_a_header_field_has_a_limit(http: aiohttp.ClientSession) -> No
     ("values", "status", "code"),
     [
         ({"conversion_type": "h266"}, 415, "UnknownConversion"),
-        ({"conversion_type": "webp"}, 415, "UnknownConversion"),
+        ({"conversion_type": "webp"}, 415, "UnfitConversion"),
         ({"filename": "unknown.xyz", "conversion_type": ""}, 400, "BadRequest"),
         ({"client_id": "somebody"}, 403, "NotAllowed"),
         ({"sha512": "abc"}, 400, "BadRequest"),
