@@ -7,26 +7,48 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-_AGAIN_S = 0.001
+_AGAIN_S = 0.005
 
 
 def lose_no_interrupt() -> None:
-    """Let an interrupt that fell where no exception can leave come again a moment later, without a word.
+    """For the main thread of a program: let Ctrl-C wait until an import is done, and come again from where no exception can leave.
 
-    Such places are finalizers and callbacks of weak references, and each import has one of these: the interrupt would be printed, and
-    forgotten. For the main thread of a program.
+    Imports break it off in many ways: they have callbacks of weak references, whose exceptions are printed and forgotten; compiled modules
+    ignore any; the compiler makes a SyntaxError of it. Finalizers are the other place. Where Ctrl-C is not heard, it is not now.
     """
-    tell = sys.unraisablehook
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return
+    begun, tell = _imports_at(sys._getframe()), sys.unraisablehook
+
+    def again() -> None:
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+
+    def ring(_number: int, frame: FrameType | None) -> None:
+        if _imports_at(frame) > begun:
+            again()
+        else:
+            raise KeyboardInterrupt
 
     def hook(lost: "sys.UnraisableHookArgs") -> None:
         if issubclass(lost.exc_type, KeyboardInterrupt):
-            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+            again()
         else:
             tell(lost)
 
-    signal.signal(signal.SIGALRM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGALRM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))  # Whoever hears it by then.
+    signal.signal(signal.SIGINT, ring)
     sys.unraisablehook = hook
+
+
+def _imports_at(frame: FrameType | None) -> int:
+    """How many steps of imports a frame is in."""
+    count = 0
+    while frame is not None:
+        count += frame.f_code.co_filename == "<frozen importlib._bootstrap>"
+        frame = frame.f_back
+    return count
 
 
 def nothing_to_interrupt() -> None:

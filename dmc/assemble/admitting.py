@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def admit_file(
     parts: "Parts", settings: ServerSettings, file: Path, kind: str, options: dict[str, Any], *, ignore_quota: bool = False
 ) -> "Item":
-    """Copy a file into the queue, hashed while copied. Raises NotMedia, UnknownConversion, UnfitConversion; DiskFull and TooLarge also for a quota."""
+    """Copy a file into the queue, hashed while copied. Raises NotMedia, UnfitConversion, UnknownConversion, TooLarge."""
     from dmc.broker.admission import admit_local
 
     medium = guess_media_type(file.name, head_of(file))

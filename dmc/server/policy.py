@@ -72,7 +72,10 @@ class Announcement(BaseModel):
 
 
 def settle_conversion(name: str | None, label: str, limits: ServerLimits) -> str:
-    """The conversion type for a file called `label`: `name`, or the default of its medium; raises UnknownConversion, UnfitConversion, Unsupported."""
+    """The conversion type for a file called `label`: `name`, or the default of its medium.
+
+    Raises UnknownConversion, UnfitConversion, Unsupported.
+    """
     medium = guess_media_type(label)
     if name is None:
         if medium is None:

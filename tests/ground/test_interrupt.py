@@ -10,42 +10,55 @@ import pytest
 
 from dmc.interrupt import undisturbed
 
-WHERE_NO_EXCEPTION_LEAVES = """
-import signal, time, weakref
+BEGIN = """
+import signal, sys, time, weakref
 from dmc.interrupt import lose_no_interrupt
-
-class Thing: ...
-
-def falls(what):
-    thing = Thing()
-    return thing, weakref.ref(thing, what)
-
 lose_no_interrupt()
-thing, ref = falls(lambda _: {what})
-del thing
 try:
-    for _ in range({steps}):
-        time.sleep(0.001)
+    {body}
+    time.sleep(60)
     print("lost")
 except KeyboardInterrupt:
     print("heard")
+print(*sys.modules.get("slow").__all__) if "slow" in sys.modules else None
+"""
+
+SLOW = """
+import signal
+__all__ = ["begun"]
+try:
+    signal.raise_signal(signal.SIGINT)
+except:
+    __all__.append("broken off")
+__all__.append("done")
 """
 
 
-def _run(what: str, *, steps: int) -> "subprocess.CompletedProcess[str]":
-    code = WHERE_NO_EXCEPTION_LEAVES.replace("{what}", what).replace("{steps}", str(steps))
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False)
+def _run(place: Path, body: str) -> "subprocess.CompletedProcess[str]":
+    (place / "slow.py").write_text(SLOW)
+    paths = f"{Path(__file__).parents[2]}:{place}"
+    line = [sys.executable, "-c", BEGIN.replace("{body}", body)]
+    return subprocess.run(line, env={"PYTHONPATH": paths}, capture_output=True, text=True, timeout=90, check=False)
 
 
-def test_an_interrupt_that_falls_into_a_callback_comes_again() -> None:
-    done = _run("signal.raise_signal(signal.SIGINT)", steps=50_000)
+def test_an_interrupt_that_falls_into_a_callback_comes_again(tmp_path: Path) -> None:
+    done = _run(tmp_path, "thing = {1}; ref = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT)); del thing")
     assert (done.stdout, done.stderr, done.returncode) == ("heard\n", "", 0)
 
 
-def test_other_errors_of_callbacks_are_told_as_ever() -> None:
-    done = _run("[][0]", steps=50)
-    assert done.stdout == "lost\n" and "IndexError" in done.stderr
+def test_an_interrupt_waits_until_an_import_is_done(tmp_path: Path) -> None:
+    done = _run(tmp_path, "import slow")
+    assert (done.stdout, done.stderr, done.returncode) == ("heard\nbegun done\n", "", 0)
+
+
+def test_other_errors_of_callbacks_are_told_as_ever(tmp_path: Path) -> None:
+    done = _run(tmp_path, "thing = {1}; ref = weakref.ref(thing, lambda _: [][0]); del thing; raise KeyboardInterrupt")
+    assert done.stdout == "heard\n" and "IndexError" in done.stderr
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so(tmp_path: Path) -> None:
+    body = "signal.signal(signal.SIGINT, signal.SIG_IGN); lose_no_interrupt(); signal.raise_signal(signal.SIGINT); time.sleep = print"
+    assert _run(tmp_path, body).stdout == "60\nlost\n"
 
 
 def test_ctrl_c_waits_until_what_must_not_be_broken_off_is_done() -> None:
