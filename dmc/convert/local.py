@@ -4,6 +4,7 @@ Everything is written into a hidden folder beside the target (`.dmc-…`) and pu
 folder goes away whatever happens.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -11,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dmc.errors import DmcError, UsageFault, WholeFileMismatch
-from dmc.files import Disk, publish, sha512_of, temp_name, translate
+from dmc.convert.source import Source
+from dmc.errors import DmcError, StillBroken, UsageFault, WholeFileMismatch
+from dmc.files import Disk, publish, temp_name, translate
 from dmc.interrupt import undisturbed
 from dmc.jobs import ErrorNote, Job, Progress, Report
+
+_WITHOUT_DIGEST = ("failed", "unavailable", "crashed", "cancelled")
 
 
 class Pool(Protocol):
@@ -24,18 +28,34 @@ class Pool(Protocol):
     def poll(self) -> "list[Progress | Report]": ...
     def free_slots(self) -> int: ...
     def wait(self, timeout_s: float) -> None: ...
+    def wake(self) -> None: ...
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end of one local conversion; `target` is the published result, `sidecars` lie beside it, `receipt` is what the worker wrote."""
+    """The end of one local conversion; `target` is the published result, `sidecars` lie beside it, `receipt` is what the worker wrote,
+    with the source's digest."""
 
     source: Path
     report: Report
     target: Path | None
     receipt: Path | None
     sidecars: tuple[Path, ...] = ()
+
+
+@dataclass(slots=True)
+class _Room:
+    """Where one source is converted; `report`: the worker's, from when it was heard."""
+
+    folder: Path
+    source: Source
+    report: Report | None = None
+
+    @property
+    def ended(self) -> Report | None:
+        """The report, when nothing is left to wait for: what is no failure waits for the source's digest."""
+        return self.report if self.report and (self.source.is_read or self.report.kind in _WITHOUT_DIGEST) else None
 
 
 class LocalRun:
@@ -48,7 +68,7 @@ class LocalRun:
         self._pool = pool
         self._disk = disk
         self._names = names
-        self._rooms: dict[str, tuple[Path, Path, os.stat_result]] = {}
+        self._rooms: dict[str, _Room] = {}
 
     def run(
         self,
@@ -70,14 +90,15 @@ class LocalRun:
                         on_end(Ended(source, _not_begun(source, problem), None, None))
                 self._pool.wait(0.5)
                 for said in self._pool.poll():
-                    source, room, was = self._rooms[said.item_id]
                     if isinstance(said, Progress):
-                        on_progress(source, said)
-                        continue
-                    report = said if _is_as_it_was(source, was) else _changed(said, source)
-                    with undisturbed():  # A result that stands under its name is told of, too.
-                        on_end(self._end(source, room, was, report))
-                    self._forget(said.item_id)
+                        on_progress(self._rooms[said.item_id].source.path, said)
+                    else:
+                        self._rooms[said.item_id].report = said
+                for item_id, room in list(self._rooms.items()):
+                    if room.ended is not None:
+                        with undisturbed():  # A result that stands under its name is told of, too.
+                            on_end(self._end(room, _believed(room.ended, room)))
+                        self._forget(item_id)
         finally:
             with undisturbed():
                 self._pool.close()  # First: nobody may write into a room that is being removed.
@@ -85,11 +106,11 @@ class LocalRun:
                     self._forget(item_id)
 
     def _begin(self, source: Path, conversion_type: str, options: dict[str, Any]) -> None:
-        was, digest = source.stat(), sha512_of(source)  # First: a file that cannot be read leaves no room behind.
         target = next(iter(self._names(source, "")))
+        opened = Source(source, self._pool.wake)  # First: a file that cannot be read leaves no room behind.
         room = target.parent / temp_name()
         item_id = room.name
-        self._rooms[item_id] = (source, room, was)  # Before it is there: Ctrl-C leaves none behind.
+        self._rooms[item_id] = _Room(room, opened)  # Before it is there: Ctrl-C leaves none behind.
         try:
             self._furnish(room)
             self._pool.submit(
@@ -102,8 +123,8 @@ class LocalRun:
                     label=_label_of(source),
                     conversion_type=conversion_type,
                     options=options,
-                    file_size=was.st_size,
-                    sha512_checksum=digest,
+                    file_size=opened.was.st_size,
+                    sha512_checksum="",  # It is computed meanwhile, and put into the receipt.
                     sidecars=True,
                 )
             )
@@ -116,17 +137,18 @@ class LocalRun:
         self._disk.make_folder(room / "out")
         self._disk.write(room / "log.txt", b"")
 
-    def _end(self, source: Path, room: Path, was: os.stat_result, report: Report) -> Ended:
-        receipt = room / "out" / "receipt.json"
+    def _end(self, room: _Room, report: Report) -> Ended:
+        source = room.source
+        receipt = room.folder / "out" / "receipt.json"
         if report.result is None:
-            return Ended(source, report, None, receipt if receipt.is_file() and report.kind != "failed" else None)
-        made = room / "out" / report.result.file_name
-        target = self._publish(made, self._names(source, made.suffix))
-        _keep_times(was, target)
+            return Ended(source.path, report, None, receipt if receipt.is_file() and report.kind != "failed" else None)
+        made = room.folder / "out" / report.result.file_name
+        target = self._publish(made, self._names(source.path, made.suffix))
+        _keep_times(source.was, target)
         beside = tuple(self._publish_beside(file, made, target) for file in sorted(made.parent.glob(f"{made.stem}.*")))
         for sidecar in beside:
-            _keep_times(was, sidecar)
-        return Ended(source, report, target, receipt, beside)
+            _keep_times(source.was, sidecar)
+        return Ended(source.path, report, target, receipt, beside)
 
     def _publish_beside(self, file: Path, made: Path, target: Path) -> Path:
         """`result.3.mks` under the name of the published result: `holiday.3.mks`, with a number more if there is one already."""
@@ -144,7 +166,9 @@ class LocalRun:
         raise UsageFault("no free name was found for the result.")
 
     def _forget(self, item_id: str) -> None:
-        shutil.rmtree(self._rooms[item_id][1], ignore_errors=True)
+        room = self._rooms[item_id]
+        shutil.rmtree(room.folder, ignore_errors=True)
+        room.source.close()
         del self._rooms[item_id]  # Afterwards: Ctrl-C removes the rest.
 
 
@@ -154,25 +178,41 @@ def _label_of(source: Path) -> str:
 
 def _not_begun(source: Path, problem: OSError | DmcError) -> Report:
     said = translate(problem, f"reading {_label_of(source)}") if isinstance(problem, OSError) else problem
-    note = ErrorNote(code=said.code, message=said.message, hint=said.hint)
-    return Report(item_id=temp_name(), attempt=1, kind="failed", errors=(note,))
+    return _failed(temp_name(), said)
 
 
-def _is_as_it_was(source: Path, was: os.stat_result) -> bool:
-    try:
-        now = source.stat()
-    except OSError:
-        return True  # It was moved away: what was converted was all of it.
-    return (now.st_size, now.st_mtime_ns, now.st_ino) == (was.st_size, was.st_mtime_ns, was.st_ino)
-
-
-def _changed(report: Report, source: Path) -> Report:
-    """What is said of a result that was made of neither the file of before nor that of now."""
+def _believed(report: Report, room: _Room) -> Report:
+    """The worker's report, its receipt signed with the digest of the source; a failure where that is not what was converted."""
+    source = room.source
     if report.kind == "cancelled":
         return report
-    problem = WholeFileMismatch(f"{_label_of(source)} changed while it was converted.", "Convert it again when it is complete.")
-    note = ErrorNote(code=problem.code, message=problem.message, hint=problem.hint)
-    return Report(item_id=report.item_id, attempt=report.attempt, kind="failed", media_type=report.media_type, errors=(note,))
+    if not source.is_as_it_was():
+        problem = WholeFileMismatch(f"{_label_of(source.path)} changed while it was converted.", "Convert it again when it is complete.")
+        return _failed(report.item_id, problem, report)
+    if report.kind in _WITHOUT_DIGEST:
+        return report
+    try:
+        digest = source.sha512()
+    except OSError as problem:
+        return _failed(report.item_id, translate(problem, f"reading {_label_of(source.path)}"), report)
+    try:
+        _sign(room.folder / "out" / "receipt.json", digest)
+    except (ValueError, LookupError, TypeError):
+        return _failed(report.item_id, StillBroken("the worker's receipt cannot be understood."), report)
+    return report
+
+
+def _failed(item_id: str, said: DmcError, report: Report | None = None) -> Report:
+    note = ErrorNote(code=said.code, message=said.message, hint=said.hint)
+    return Report(item_id=item_id, attempt=1, kind="failed", media_type=report.media_type if report else None, errors=(note,))
+
+
+def _sign(receipt: Path, sha512: str) -> None:
+    """Put the digest of the source into a receipt; what is no receipt raises ValueError, LookupError or TypeError."""
+    if receipt.is_file():
+        content = json.loads(receipt.read_bytes())
+        content["source"]["sha512"] = sha512
+        receipt.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _keep_times(was: os.stat_result, target: Path) -> None:

@@ -1,14 +1,21 @@
 """Converting here and now: what is published was made of the file as it is."""
 
 import errno
+import io
+import json
+import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dmc.convert import local
 from dmc.convert.local import Ended, LocalRun
 from dmc.files import RealDisk, sha512_of
 from dmc.jobs import Job, Progress, Report, ResultFacts
+
+RECEIPT = {"schema": "dmc.receipt/1", "source": {"file_name": "film.mp4", "sha512": ""}, "reason": "\N{EURO SIGN}"}
 
 
 class WhileItWorks:
@@ -17,6 +24,7 @@ class WhileItWorks:
     def __init__(self, first: str) -> None:
         self._first = first
         self._jobs: list[Job] = []
+        self._bell = threading.Event()
 
     def submit(self, job: Job) -> None:
         self._jobs.append(job)
@@ -28,9 +36,17 @@ class WhileItWorks:
             if self._first == "grows":
                 with original.open("ab") as file:
                     file.write(b" and more")
-            elif self._first == "goes":
-                original.rename(original.with_name("elsewhere"))
+            elif self._first.startswith("goes"):
+                moved = original.rename(original.with_name("elsewhere"))
+                if self._first == "goes and grows":
+                    moved.write_bytes(b"another film")
+            elif self._first == "is replaced":
+                original.with_name("new").write_bytes(b"a FILM")
+                was = original.stat()
+                os.utime(original.with_name("new"), ns=(was.st_atime_ns, was.st_mtime_ns))
+                original.with_name("new").replace(original)
             (Path(job.out_dir) / "result.mkv").write_bytes(b"made")
+            (Path(job.out_dir) / "receipt.json").write_text("rubbish" if self._first == "talks rubbish" else json.dumps(RECEIPT))
             result = ResultFacts(file_name="result.mkv", file_size=4, sha512_checksum="0" * 128)
             done.append(Report(item_id=job.item_id, attempt=1, kind="converted", result=result))
         self._jobs.clear()
@@ -40,7 +56,10 @@ class WhileItWorks:
         return 1
 
     def wait(self, timeout_s: float) -> None:
-        pass
+        self._bell.wait(60 if self._first == "is slower to read" and not self._jobs else 0)
+
+    def wake(self) -> None:
+        self._bell.set()
 
     def close(self) -> None:
         pass
@@ -57,17 +76,76 @@ def _run(tmp_path: Path, first: str) -> Ended:
     return ended
 
 
+def _reading(monkeypatch: pytest.MonkeyPatch, of: str, read: Callable[[io.FileIO, int], bytes]) -> None:
+    """Let the disk read a file of that name so."""
+
+    class Slow(io.FileIO):
+        def read(self, size: int = -1) -> bytes:  # type: ignore[override]
+            return read(self, size)
+
+    really = Path.open
+
+    def opens(path: Path, *how: Any, **more: Any) -> Any:
+        return Slow(path) if path.name == of and how == ("rb",) else really(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", opens)
+
+
+def test_the_source_is_read_beside_its_conversion_and_its_receipt_says_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    converted, source = threading.Event(), tmp_path / "film.mp4"
+
+    class Watched(WhileItWorks):
+        def poll(self) -> list[Progress | Report]:
+            said = super().poll()
+            if said:
+                converted.set()
+            return said
+
+    def read(file: io.FileIO, size: int) -> bytes:
+        assert converted.wait(60), "the job is begun before its source is read"
+        return io.FileIO.read(file, size)
+
+    _reading(monkeypatch, "film.mp4", read)
+    source.write_bytes(b"a film")
+    signed: list[Any] = []
+
+    def end(ended: Ended) -> None:
+        assert ended.receipt is not None
+        signed.append(json.loads(ended.receipt.read_text("utf-8")))
+
+    run = LocalRun(Watched("is slower to read"), RealDisk(), lambda source, ending: [source.with_suffix(ending or ".x")])
+    run.run([source], "h265", {}, lambda *_: None, end)
+    assert signed == [{**RECEIPT, "source": {"file_name": "film.mp4", "sha512": sha512_of(source)}}]
+    assert list(signed[0]) == list(RECEIPT)
+
+
+def test_a_receipt_that_cannot_be_understood_ends_without_a_result(tmp_path: Path) -> None:
+    ended = _run(tmp_path, "talks rubbish")
+    assert (ended.report.kind, ended.target, [error.code for error in ended.report.errors]) == ("failed", None, ["StillBroken"])
+
+
+def test_a_source_that_cannot_be_read_to_its_end_ends_without_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(file: io.FileIO, size: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    _reading(monkeypatch, "film.mp4", read)
+    ended = _run(tmp_path, "stays")
+    assert (ended.report.kind, ended.target) == ("failed", None)
+    assert "reading film.mp4: Input/output error" in ended.report.errors[0].message
+
+
 def test_a_result_is_published_with_the_time_of_its_source(tmp_path: Path) -> None:
     ended = _run(tmp_path, "stays")
     assert ended.target is not None and ended.target.read_bytes() == b"made"
     assert ended.target.stat().st_mtime_ns == ended.source.stat().st_mtime_ns
 
 
-def test_a_file_that_grows_while_it_is_converted_ends_without_a_result(tmp_path: Path) -> None:
-    ended = _run(tmp_path, "grows")
+@pytest.mark.parametrize("first", ["grows", "is replaced", "goes and grows"])
+def test_a_file_that_changes_while_it_is_converted_ends_without_a_result(tmp_path: Path, first: str) -> None:
+    ended = _run(tmp_path, first)
     assert (ended.report.kind, ended.target, ended.receipt) == ("failed", None, None)
     assert [error.message for error in ended.report.errors] == ["film.mp4 changed while it was converted."]
-    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere" if first.startswith("goes") else "film.mp4"]
 
 
 def test_the_result_of_a_file_that_was_moved_away_meanwhile_has_its_time_and_mode(tmp_path: Path) -> None:
@@ -78,15 +156,18 @@ def test_the_result_of_a_file_that_was_moved_away_meanwhile_has_its_time_and_mod
 
 
 def test_a_file_that_cannot_be_read_is_told_and_the_others_are_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def reads(path: Path) -> str:
+    really = Path.open
+
+    def opens(path: Path, *how: Any, **more: Any) -> Any:
         if path.name == "closed.mp4":
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return sha512_of(path)
+        return really(path, *how, **more)
 
-    monkeypatch.setattr(local, "sha512_of", reads)
+    monkeypatch.setattr(Path, "open", opens)
     sources = [tmp_path / name for name in ("first.mp4", "closed.mp4", "last.mp4")]
     for source in sources:
-        source.write_bytes(b"a film")
+        with really(source, "wb") as file:
+            file.write(b"a film")
     ends: list[Ended] = []
     run = LocalRun(WhileItWorks("stays"), RealDisk(), lambda source, ending: [source.with_suffix(ending or ".x")])
     run.run(sources, "h265", {}, lambda *_: None, ends.append)
