@@ -1,8 +1,10 @@
-"""The `dmc` command, also as `python -m dmc`: begins to warm up the workers of `dmc convert`, then loads the command line.
+"""The `dmc` command, also as `python -m dmc`: forks the process that warms up for `dmc convert`, then loads the command line.
 
-Both take about as long, and neither needs the other. Nothing is imported before Ctrl-C can end it in silence.
+Both take about as long, and neither needs the other; what both need is imported before they part. Nothing is imported before Ctrl-C
+can end it in silence.
 """
 
+import gc
 import os
 import sys
 
@@ -13,6 +15,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     arguments = sys.argv[1:]
+    gc.disable()  # Nothing of what is imported is garbage.
     try:
         code = _run(arguments)
     except KeyboardInterrupt:
@@ -31,9 +34,11 @@ def _run(arguments: list[str]) -> int:
         if will_convert(arguments):
             from dmc.assemble.warm import warm_workers
 
-            warming = warm_workers()
+            warming = warm_workers(fork=True)
         from dmc.cli.main import run
 
+        gc.freeze()
+        gc.enable()
         code = run(arguments, warming)
     finally:
         if warming is not None:

@@ -56,6 +56,7 @@ def test_broad_excepts_stand_in_the_last_defences_only() -> None:
     allowed = {
         "dmc/broker/broker.py",
         "dmc/convert/worker.py",
+        "dmc/convert/apart.py",
         "dmc/convert/forkserver.py",
         "dmc/client/sync.py",
         "dmc/cli/main.py",

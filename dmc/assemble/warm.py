@@ -1,5 +1,6 @@
-"""The warm process of conversion workers, begun before anything else is imported: it needs as long for that as its owner does."""
+"""The warm process of conversion workers, begun before the command line is imported: it needs as long for the rest as its owner does."""
 
+import importlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -8,12 +9,18 @@ if TYPE_CHECKING:
     from dmc.convert.wire import SandboxMode
 
 
-def warm_workers() -> "Launcher":
-    """A launcher of workers that is warming up; the caller closes it, also after the pool that used it."""
+def warm_workers(*, fork: bool = False) -> "Launcher":
+    """A launcher of workers that is warming up; the caller closes it, also after the pool that used it.
+
+    `fork`: of this process, which has done nothing yet (apart.py); so what both need is imported once.
+    """
     from dmc.convert.launch import launcher
     from dmc.convert.launch_only import OnlyWorker
 
-    warming = OnlyWorker() if sys.platform.startswith("linux") else launcher()
+    warming = OnlyWorker(fork=fork) if sys.platform.startswith("linux") else launcher()
+    if fork:
+        importlib.import_module("dmc.convert.wire")
+        importlib.import_module("dmc.convert.sandbox")
     warming.start()
     return warming
 

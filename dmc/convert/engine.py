@@ -2,25 +2,24 @@
 
 Bad input never raises here: it becomes a Report of kind failed or unavailable. Only what nobody foresaw passes through, to
 worker.py, the last defence. Nothing is left in the output folder but a verified result and the receipt.
+
+What needs Pillow is imported where it is met: 30 ms and 5 MB that a film alone has no use for. A fork server has imported it before.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dmc.conversions import MediaType, check_fits, check_options, find_conversion
-from dmc.convert import compare, damage, encoders, gate, pictures, places
+from dmc.convert import compare, damage, encoders, gate, places
 from dmc.convert.cut import within
 from dmc.convert.expect import expect
 from dmc.convert.facts import MediaFacts
-from dmc.convert.gallery import Gallery
 from dmc.convert.heap import keep_large_buffers
 from dmc.convert.keys import cut_for
 from dmc.convert.limits import Limits
-from dmc.convert.pictures_check import damage_of
-from dmc.convert.pictures_plan import plan_picture
 from dmc.convert.plan import Plan, plan
-from dmc.convert.previews import leave_products
 from dmc.convert.probe import probe
 from dmc.convert.progress import Meter, OnProgress, alive, patience_s
 from dmc.convert.receipt import FileFacts, Receipt, in_bytes, write_receipt
@@ -33,6 +32,9 @@ from dmc.convert.verify import verify
 from dmc.errors import BadRequest, Cancelled, DmcError, LossRefused, Unavailable, Unsupported
 from dmc.files import RealDisk, remove_tree, translate
 from dmc.jobs import ErrorNote, Job, MadeFile, Report, ResultFacts
+
+if TYPE_CHECKING:
+    from dmc.convert.gallery import Gallery
 
 Stop = Callable[[], bool]
 _RESULT = "result"
@@ -69,7 +71,7 @@ class _Work:
         self._out = Path(job.out_dir)
         self._watch = Stopwatch()
         self._facts: MediaFacts | None = None
-        self._gallery = Gallery()
+        self._gallery = _gallery() if job.previews else None
 
     def run(self) -> Report:
         with self._watch, only_what_is_new():
@@ -98,6 +100,10 @@ class _Work:
     # --- Pictures --------------------------------------------------------------------------------------------------
 
     def _picture(self, facts: MediaFacts) -> Report:
+        from dmc.convert import pictures
+        from dmc.convert.pictures_check import damage_of
+        from dmc.convert.pictures_plan import plan_picture
+
         already = plan_picture(facts, self._job.conversion_type, self._job.options)
         if already is not None:
             damage = damage_of(self._source, self._limits, self._job.label, lambda: self._on_progress(0.0, None, None))
@@ -105,7 +111,7 @@ class _Work:
             why = "; ".join([already, *flaws])
             return self._skipped(facts, Plan("skip", why, self._job.conversion_type, facts.container, warnings=flaws))
         keep_large_buffers()
-        show = self._gallery.picture if self._job.previews else None
+        show = self._gallery.picture if self._gallery else None
         result, receipt = pictures.convert(self._job, self._limits, self._on_progress, show)
         told = {"took_s": self._watch.seconds, "reason": "; ".join(facts.warnings) or None, "warnings": facts.warnings}
         receipt = receipt.model_copy(update=told)
@@ -147,7 +153,7 @@ class _Work:
             return self._left_alone(facts, made, f"the result would be larger: it had outgrown the {most} of its source before its end")
         self._check_reach(made, done)
         damage.damages(part, made, done, self._job.label)  # Before the long check: a source with too little left ends here.
-        watch = self._gallery.watch if self._job.previews else None
+        watch = self._gallery.watch if self._gallery else None
         check, after = verify(self._source, target, done, made, self._limits, meter.verified, watch, self._worked)
         beside = done.sidecars.check(made.streams, self._limits) if done.sidecars is not None else ()
         damages = damage.damages(part, made, done, self._job.label)  # Now with the errors of copied streams, which verify decoded.
@@ -247,8 +253,10 @@ class _Work:
 
     def _leave_products(self, file: Path, facts: MediaFacts, origin: MediaFacts) -> None:
         """Facts and previews of `file`; where it was recorded only if that may be known."""
-        if not self._job.previews:
+        if self._gallery is None:
             return
+        from dmc.convert.previews import leave_products
+
         if self._job.options.get("strip_location"):
             origin = places.without_places(origin)
         leave_products(self._out, self._gallery, file, facts, origin, self._limits)
@@ -284,3 +292,9 @@ class _Work:
         disk = RealDisk()
         for name in disk.names(self._out):
             remove_tree(disk, self._out / name)
+
+
+def _gallery() -> "Gallery":
+    from dmc.convert.gallery import Gallery
+
+    return Gallery()

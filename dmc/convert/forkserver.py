@@ -27,14 +27,17 @@ _PR_SET_CHILD_SUBREAPER = 36
 _SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "thaw": signal.SIGCONT}
 
 
-def main(control_fd: int, entry: str) -> NoReturn:
+def main(control_fd: int, entry: str, *, perhaps_one: bool = False) -> NoReturn:
     """Warm up, then serve until the other end of `control_fd` is gone; ends the process.
 
+    `perhaps_one`: it may become a worker itself, which imports what it needs; the rest waits for the first fork.
     Nothing of what is imported is garbage: looking for some meanwhile took a quarter of the time (launch.py switches it off).
     """
     worker.leave_ending_to_the_owner()
     worker.warm_up()
     importlib.import_module(entry.partition(":")[0])
+    if not perhaps_one:
+        worker.warm_up_pictures()
     gc.freeze()  # pages shared with the children stay shared
     gc.enable()
     sandbox.prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -89,6 +92,7 @@ class _ForkServer:
         return True
 
     def _fork(self, number: int, channel: int) -> None:
+        worker.warm_up_pictures()  # At once where that has been done.
         try:
             pid = os.fork()
         except OSError:  # No memory, or no process left: the others must not die of it.

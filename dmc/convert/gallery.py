@@ -6,7 +6,7 @@ picture every few seconds, and a look at a part of the samples. Whatever goes wr
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -46,8 +46,6 @@ _SAMPLES: dict[str, tuple[Literal["B", "h", "i", "q", "f", "d"], float]] = {
 
 FAULTS = (*BAD_DATA, OSError, AttributeError, MemoryError, ArithmeticError, BufferError, ImageCms.PyCMSError, DmcError)
 """What drawing a preview may raise; nothing of it is worth failing an item for."""
-
-Watch = Callable[[Stream, Decoded], None]
 
 
 @dataclass(slots=True)

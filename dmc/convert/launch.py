@@ -16,6 +16,8 @@ import sys
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from dmc.convert.process import Process, python, search_path, signal_group
+
 ENGINE = "dmc.convert.engine:convert"
 """What workers run."""
 
@@ -90,7 +92,7 @@ class ForkServer:
 
     def __init__(self, entry: str) -> None:
         self._entry = entry
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._control: socket.socket | None = None
         self._living: set[int] = set()
         self._orphaned: list[Died] = []
@@ -172,11 +174,14 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, contextlib.ExitStack() as unless_begun:
             unless_begun.callback(ours.close)
-            fd = theirs.fileno()
-            self._process = _python(_FORK_SERVER.format(path=_search_path(), fd=fd, entry=self._entry), fd)
+            self._process = self._begin(theirs.fileno())
             unless_begun.pop_all()
         self._control = ours
         return ours
+
+    def _begin(self, fd: int) -> Process:
+        """A server that is spoken to through `fd`."""
+        return python(_FORK_SERVER.format(path=search_path(), fd=fd, entry=self._entry), fd)
 
     def _bury_server(self) -> None:
         """The server is dead, or dies here, and its workers with it: the kernel sees to that."""
@@ -203,7 +208,7 @@ class FreshProcess:
 
     def launch(self, number: int, channel: int) -> None:
         try:
-            process = _python(_FRESH_WORKER.format(path=_search_path(), fd=channel), channel, own_session=False)
+            process = python(_FRESH_WORKER.format(path=search_path(), fd=channel), channel, own_session=False)
         except OSError:
             self._begun.append(Died(number, NOT_BEGUN))
         else:
@@ -264,34 +269,3 @@ def send_with(control: socket.socket, what: str, number: int, channel: int) -> N
 def _send(control: socket.socket, what: str, number: int) -> None:
     """Ask the server at the other end of `control` to kill, freeze or thaw worker `number`; nothing happens if it is dead already."""
     control.send(json.dumps({what: number}).encode("ascii"))
-
-
-def _python(code: str, fd: int, *, own_session: bool = True) -> subprocess.Popen[bytes]:
-    """A Python that runs `code` with descriptor `fd` open and nothing else of ours; Ctrl-C in the terminal does not reach it.
-
-    Without a session of its own it gets a process group in ours: if we die while it is stopped, the kernel wakes that group, by SIGHUP
-    and SIGCONT, so it never stays stopped as an orphan (POSIX, _Exit: "newly-orphaned process group").
-    """
-    group = None if own_session else 0
-    command = [sys.executable, "-P", "-c", code]
-    return subprocess.Popen(  # noqa: S603
-        command,
-        pass_fds=(fd,),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=own_session,
-        process_group=group,
-    )
-
-
-def _search_path() -> list[str]:
-    """Where this process finds its modules, said so that it does not depend on the current directory."""
-    return [os.path.abspath(entry) for entry in sys.path]
-
-
-def signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> None:
-    """Send a signal to a worker, if it lives, and to what it left in its process group."""
-    try:
-        os.killpg(process.pid, what)
-    except (ProcessLookupError, PermissionError):
-        pass  # nobody is left in it, or only the dead

@@ -4,11 +4,13 @@ Nobody adopts what such a worker leaves outside its process group, so it is for 
 It dies with the thread that began it (prctl, PR_SET_PDEATHSIG), so that thread is to live as long as the owner. Linux only.
 """
 
+import gc
 import signal
-import subprocess
 from collections.abc import Sequence
 
-from dmc.convert.launch import ENGINE, Born, Died, ForkServer, send_with, signal_group
+from dmc.convert.apart import fork_apart
+from dmc.convert.launch import ENGINE, Born, Died, ForkServer, send_with
+from dmc.convert.process import Process, signal_group
 
 _SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "thaw": signal.SIGCONT}
 
@@ -16,15 +18,23 @@ _SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "thaw": signal.SIG
 class OnlyWorker(ForkServer):
     """A fork server until `expect_one` is said: then the next worker is the process itself. For another one a new server begins."""
 
-    def __init__(self, entry: str = ENGINE) -> None:
+    def __init__(self, entry: str = ENGINE, *, fork: bool = False) -> None:
+        """`fork`: the first server is forked from this process; see apart.py for who may ask for that."""
         super().__init__(entry)
+        self._fork = fork
         self._expects_one = False
-        self._worker: tuple[int, subprocess.Popen[bytes]] | None = None
+        self._worker: tuple[int, Process] | None = None
         self._begun: list[Born | Died] = []
 
     def expect_one(self) -> None:
         """Only one more worker will be asked for."""
         self._expects_one = True
+
+    def _begin(self, fd: int) -> Process:
+        if not self._fork:
+            return super()._begin(fd)
+        self._fork = False
+        return fork_apart(lambda: _serve(fd, self._entry), fd)
 
     def launch(self, number: int, channel: int) -> None:
         if not self._expects_one or self._living or not self._become(number, channel):
@@ -76,3 +86,11 @@ class OnlyWorker(ForkServer):
             process.wait()
             self._worker = None
         super().close()
+
+
+def _serve(fd: int, entry: str) -> None:
+    """Be the server, in the child: only here is imported what it alone needs."""
+    gc.disable()
+    from dmc.convert.forkserver import main
+
+    main(fd, entry, perhaps_one=True)

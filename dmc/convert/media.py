@@ -5,7 +5,7 @@ on every codec context (on the container it is ignored), and packets come one by
 can survive bad ones. `frame.side_data` is never touched: on pictures with EXIF or ICC it raises or kills the interpreter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +41,9 @@ _HEAD = 1 << 20
 _ENCRYPTION_MARKS = (b"encv", b"enca", b"cenc", b"cbcs", b"pssh")
 
 Decoded = VideoFrame | AudioFrame
+Watch = Callable[[Stream, Decoded], None]
+"""Looks on while a stream is decoded for another reason."""
+
 if TYPE_CHECKING:
     AnyPacket = Packet[Stream]
 else:

@@ -19,9 +19,9 @@ from PIL import Image, ImageDraw, ImageStat
 from dmc.conversions import MediaType
 from dmc.convert.decoder import Decoder, time_of
 from dmc.convert.facts import MediaFacts, StreamFacts, playing_s
-from dmc.convert.gallery import BARS, BOX, Gallery, Watch
+from dmc.convert.gallery import BARS, BOX, Gallery
 from dmc.convert.limits import Limits
-from dmc.convert.media import open_media, packets
+from dmc.convert.media import Watch, open_media, packets
 from dmc.convert.pictures_frames import upright
 from dmc.convert.pictures_open import open_picture, orientation_of
 from dmc.convert.tone import to_standard

@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from dmc.conversions import MediaType, guess_media_type
-from dmc.convert import origin, pictures, sidedata
+from dmc.convert import origin, sidedata
 from dmc.convert.decoder import Decoder
 from dmc.convert.ends import cut_off
 from dmc.convert.facts import ChapterFacts, MediaFacts, StreamFacts
@@ -61,6 +61,8 @@ def _probe_picture(path: Path, limits: Limits, name: str) -> MediaFacts | None:
         return None  # open_media says it better.
     if guess_media_type(name, head) is not MediaType.IMAGE or (guess_media_type("", head) is None and not _looks_like_picture(head)):
         return None
+    from dmc.convert import pictures  # Here, as in engine.py: a film needs no Pillow.
+
     try:
         facts = pictures.probe(path, limits)
     except Refused as problem:

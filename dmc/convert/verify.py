@@ -11,10 +11,9 @@ from pathlib import Path
 
 from dmc.convert.decoder import Decoder, Span
 from dmc.convert.facts import MediaFacts
-from dmc.convert.gallery import Watch
 from dmc.convert.lanes import Made
 from dmc.convert.limits import Limits
-from dmc.convert.media import Decoded, open_media, packets
+from dmc.convert.media import Decoded, Watch, open_media, packets
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.probe import probe
 from dmc.convert.progress import alive, patience_s

@@ -43,17 +43,22 @@ _WORDS, _NOTES = 2000, 8
 
 _NOT_NEEDED = ("av.__main__", "av.datasets")
 _PILLOW = ("ImageChops", "ImageCms", "ImageColor", "ImageFile", "ImageMath", "ImageOps", "ImagePalette", "ImageSequence", "features")
+_OURS = ("pictures", "pictures_check", "pictures_plan", "previews")
 
 
 def warm_up() -> None:
-    """Import all that a job may need, so that a forked worker imports nothing more."""
+    """Import all that a job on video or sound may need."""
     for module in pkgutil.walk_packages(importlib.import_module("av").__path__, "av."):
         if module.name not in _NOT_NEEDED:
             importlib.import_module(module.name)
-    for name in _PILLOW:
-        importlib.import_module(f"PIL.{name}")
-    importlib.import_module("PIL.Image").init()
     time.tzset()
+
+
+def warm_up_pictures() -> None:
+    """Import what a picture or a preview needs besides; so that a forked worker imports nothing more."""
+    for name in (*(f"PIL.{name}" for name in _PILLOW), *(f"dmc.convert.{name}" for name in _OURS)):
+        importlib.import_module(name)
+    importlib.import_module("PIL.Image").init()
 
 
 def main(channel: int, parent_pid: int | None) -> int:

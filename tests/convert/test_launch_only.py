@@ -1,5 +1,6 @@
 """The warm process as the only worker: the same ends as any worker has, with one process less."""
 
+import json
 import os
 import subprocess
 import sys
@@ -114,3 +115,29 @@ def test_it_dies_with_a_killed_owner(tmp_path: Path, state: str) -> None:
         owner.kill()
         owner.wait()
         until(lambda: not is_alive(pid))
+
+
+_FORKED = """
+import json, pathlib, sys
+from dmc.assemble.warm import warm_workers
+warm = warm_workers(fork=True)
+before = "PIL.Image" in sys.modules, "av" in sys.modules
+warm.expect_one()
+from tests.convert.rooms import a_job, a_pool, until_report
+with a_pool("copies", warming=warm) as pool:
+    kinds = []
+    for name in sys.argv[2:]:
+        pool.submit(a_job(pathlib.Path(sys.argv[1]), name))
+        kinds.append(until_report(pool).kind)
+print(json.dumps([*before, kinds]))
+"""
+
+
+def test_forked_from_its_owner_it_works_as_well_and_after_it_others(tmp_path: Path) -> None:
+    env = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PATH": os.defpath}
+    command = [sys.executable, "-c", _FORKED, str(tmp_path), "one", "two"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
+    assert done.returncode == 0, done.stderr
+    pillow, libav, kinds = json.loads(done.stdout)
+    assert kinds == ["converted", "converted"], done.stderr
+    assert not pillow and not libav, "the owner never loads what only workers need"
