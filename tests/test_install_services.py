@@ -22,6 +22,8 @@ if [ "$1 $2" != "-m venv" ]; then exec {python} "$@"; fi
 packages=$(echo "$3"/lib/python*/site-packages)
 echo {site} >"$packages/stand_in.pth"
 mkdir "$packages/pip"
+# Without this file the pip of the environment that runs the tests, where it has one, would go first, though it stands behind.
+: >"$packages/pip/__init__.py"
 cat >"$packages/pip/__main__.py" <<'END'
 import pathlib, shutil, sys
 if "-r" not in sys.argv:
@@ -45,12 +47,25 @@ class Machine:
         self.python = folder / "python"
         self.python.write_text(PYTHON.format(python=sys.executable, site=sysconfig.get_path("purelib")))
         self.python.chmod(0o755)
+        self.tools = folder / "tools without a systemd"
+        self.tools.mkdir()
+        for name in ("systemctl", "loginctl"):
+            (self.tools / name).write_text("#!/bin/sh\nexit 1\n")
+            (self.tools / name).chmod(0o755)
 
     def run(self, script: str, *arguments: str, check: bool = True, typed: str = "") -> "subprocess.CompletedProcess[str]":
-        environment = {"PATH": os.environ["PATH"], "HOME": "/home-of-nobody", "PYTHON": str(self.python)}
-        command = [self.checkout / "install" / script, *arguments, "--root", str(self.root)]
+        """A script of install/, into the scratch root."""
+        return self.run_at_home("/home-of-nobody", script, *arguments, "--root", str(self.root), check=check, typed=typed)
+
+    def run_at_home(
+        self, home: Path | str, script: str, *arguments: str, check: bool = True, typed: str = ""
+    ) -> "subprocess.CompletedProcess[str]":
+        """The same by somebody whose home is there, where it says; no systemd is at work for them."""
+        path = f"{self.tools}:{os.environ['PATH']}"
+        environment = {"PATH": path, "HOME": str(home), "PYTHON": str(self.python)}
+        command = [self.checkout / "install" / script, *arguments]
         done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, timeout=300, input=typed)
-        assert not check or done.returncode == 0, done.stderr
+        assert not check or done.returncode == 0, f"{script} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         return done
 
     def dmc(self, *arguments: str) -> str:
@@ -235,17 +250,27 @@ def test_purged_from_a_real_home_nothing_is_left(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     home = tmp_path / "my home"
     home.mkdir()
-    # Without the variables of a session no systemd of the user is asked.
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHON": str(machine.python)}
-    for script, typed in (("server --user --yes", ""), ("uninstall server --user --yes --purge", "purge\n")):
-        command = [machine.checkout / "install" / script.split()[0], *script.split()[1:]]
-        done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, timeout=300, input=typed)
-        assert done.returncode == 0, done.stderr
-        if not typed:
-            for name in (".local/state/dmc/server", ".config/systemd/user/dmc-broker.service.d"):
-                (home / name).mkdir(parents=True)
-                (home / name / "folders.conf").touch()
-    assert [path for path in home.rglob("*") if not path.is_dir()] == []
+    said = machine.run_at_home(home, "server", "--user", "--yes").stderr
+    assert (home / ".local/bin/dmc").is_file() and (home / ".config/dmc/server.toml").is_file(), said
+    for name in (".local/state/dmc/server", ".config/systemd/user/dmc-broker.service.d"):
+        (home / name).mkdir(parents=True)
+        (home / name / "folders.conf").touch()
+    said += machine.run_at_home(home, "uninstall", "server", "--user", "--yes", "--purge", typed="purge\n").stderr
+    left = [str(path.relative_to(home)) for path in sorted(home.rglob("*")) if not path.is_dir() or path.is_symlink()]
+    assert left == [], said
+
+
+def test_the_packages_of_the_stand_in_are_its_own(tmp_path: Path) -> None:
+    """A pip that goes to the network, or asks other programs who they are, is not what these tests are about."""
+    machine = Machine(tmp_path)
+    behind = tmp_path / "behind"
+    (behind / "pip").mkdir(parents=True)
+    (behind / "pip/__init__.py").touch()
+    (behind / "pip/__main__.py").write_text("raise SystemExit('the real pip')")
+    machine.python.write_text(PYTHON.format(python=sys.executable, site=behind))
+    made = subprocess.run([machine.python, "-m", "venv", tmp_path / "made"], timeout=60)
+    done = subprocess.run([tmp_path / "made/bin/python", "-m", "pip", "install", "-r", "none"], capture_output=True, text=True, timeout=60)
+    assert (made.returncode, done.returncode, done.stderr) == (0, 0, "")
 
 
 @pytest.mark.slow
