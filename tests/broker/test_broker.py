@@ -17,6 +17,7 @@ from dmc.items import Outcome, Status, Wish
 from dmc.jobs import ErrorNote, MadeFile, Staffing
 from dmc.quiet_hours import QuietHours, parse_window
 from tests.broker.fakes import CONTENT, RESULT, House, Workers
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -496,7 +497,7 @@ def test_the_loop_ends_when_it_is_told_to(tmp_path):
             break
         stop.wait(0.01)
     stop.set()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     house.broker.stop()
     assert not thread.is_alive()
     assert house.status(item.item_id) is Status.TO_DO

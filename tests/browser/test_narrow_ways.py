@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from tests.browser.conftest import Browser, link_of, new_browser
 from tests.browser.test_sending import MB, reached
 from tests.browser.test_views import expect
 from tests.journeys.proxy import Proxy
+from tests.ports import Port
 from tests.server.conftest import House
 from tests.server.test_proxies import NGINX, until_it_listens
 
@@ -43,20 +43,18 @@ async def nginx(house: House, tmp_path: Path) -> AsyncIterator[str]:
         pytest.skip("nginx is not installed here")
     folder = tmp_path / "nginx"
     folder.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    (folder / "dmc.conf").write_text(DMC_CONF.format(port=port, behind=house.address[1]))
     (folder / "main.conf").write_text(NGINX.format(folder=folder))
     command = (program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "main.conf"))
-    process = await asyncio.create_subprocess_exec(*command)
-    try:
-        await until_it_listens(process, port, folder)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        await house.stop()  # Else the proxy waits for the streams that it still holds.
-        process.terminate()
-        await asyncio.wait_for(process.wait(), 30)
+    with Port() as port:
+        (folder / "dmc.conf").write_text(DMC_CONF.format(port=port.number, behind=house.address[1]))
+        process = await asyncio.create_subprocess_exec(*command)
+        try:
+            await until_it_listens(process, port.number, folder)
+            yield f"http://127.0.0.1:{port.number}"
+        finally:
+            await house.stop()  # Else the proxy waits for the streams that it still holds.
+            process.terminate()
+            await asyncio.wait_for(process.wait(), 30)
 
 
 def films(folder: Path, *names: str, size: int) -> list[Path]:

@@ -9,6 +9,7 @@ import pytest
 
 from dmc.cli.running import Rooms, ServerRoom, stop_on_signals
 from dmc.errors import DiskFault, StillBroken
+from tests.patience import PATIENCE_S
 
 
 def test_a_room_that_dies_stops_the_others_and_the_process_learns_why() -> None:
@@ -96,5 +97,5 @@ def test_signals_ask_to_stop_and_the_handlers_of_before_come_back(number: signal
     before = signal.getsignal(number)
     with stop_on_signals() as stop:
         os.kill(os.getpid(), number)
-        assert stop.wait(5)
+        assert stop.wait(PATIENCE_S)
     assert signal.getsignal(number) == before

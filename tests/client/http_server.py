@@ -18,6 +18,7 @@ from dmc.client.transport import Parcel
 from dmc.client.transport_memory import MemoryServer, MemoryTransport, Upload
 from dmc.errors import DmcError, ServerUnreachable, UnknownItem
 from dmc.protocol import CHECK, ITEM_HEADER, ITEMS, SERVER, UPLOADS, CheckReply, CheckRequest, ItemPage, ItemView, http_status
+from tests.patience import PATIENCE_S
 
 ETAG = '"the result"'
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -43,7 +44,7 @@ class HttpServer:
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._main(),))
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(PATIENCE_S)
 
     async def _main(self) -> None:
         app = web.Application(middlewares=[self._middleware], client_max_size=1 << 24)

@@ -29,9 +29,8 @@ from dmc.files import RealDisk, sha512_of
 from dmc.items import ItemIds, Status
 from dmc.jobs import ErrorNote
 from dmc.protocol import CheckEntry
+from tests.patience import PATIENCE_S
 from tests.server.conftest import House
-
-DEADLINE_S = 20.0
 
 
 class Household:
@@ -100,7 +99,7 @@ class Client:
         """Stop it; returns the seconds that took."""
         started = time.monotonic()
         self.stop.set()
-        self.thread.join(DEADLINE_S)
+        self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()
         self.outbox.close()
         return time.monotonic() - started
@@ -114,7 +113,7 @@ def household(tmp_path: Path) -> Iterator[Household]:
 
 
 def until(true: Callable[[], bool], act: Callable[[], None] = lambda: None) -> None:
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < deadline, "it did not come to be in time"
         act()
@@ -248,7 +247,7 @@ def test_run_until_idle_sends_what_is_there_and_ends(household: Household) -> No
         timing=Timing(settle_s=0.1, ask_first_s=0.1),
     )
     done = threading.Event()
-    worker = threading.Thread(target=lambda: (sync.run_until_idle(threading.Event(), DEADLINE_S), done.set()))
+    worker = threading.Thread(target=lambda: (sync.run_until_idle(threading.Event(), PATIENCE_S), done.set()))
     worker.start()
     until(done.is_set, household.convert_all)
     worker.join()

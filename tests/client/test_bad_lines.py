@@ -17,6 +17,7 @@ from dmc.client.transport_http import HttpTransport
 from dmc.errors import Unavailable
 from tests.client.test_against_the_server import Household
 from tests.journeys.proxy import Proxy
+from tests.patience import PATIENCE_S
 
 DRAW = random.Random(20261121)
 DATA = DRAW.randbytes(6_000_001)
@@ -115,7 +116,7 @@ def test_U12_a_file_whose_line_hangs_goes_on_over_another_one_at_once(household:
     line.proxy.hold_after = 2_000_000
     hanging = threading.Thread(target=_try, args=(upload(line, tmp_path / "clip.mp4"),))
     hanging.start()
-    assert line.proxy.holding.wait(20)
+    assert line.proxy.holding.wait(PATIENCE_S)
     other = Line(household)
     began = time.monotonic()
     assert through(upload(other, tmp_path / "clip.mp4"), lambda number: None) == 0
@@ -138,7 +139,7 @@ def test_U12_U16_U18_an_upload_overtaken_by_a_later_connection_arrives_whole_and
     line.proxy.delay_after = late
     overtaken = threading.Thread(target=_try, args=(upload(line, tmp_path / "clip.mp4"),))
     overtaken.start()
-    assert line.proxy.delaying.wait(20)
+    assert line.proxy.delaying.wait(PATIENCE_S)
     with contextlib.closing(Line(household)) as other:
         other.proxy.delay_after = met
         overtaking = threading.Thread(target=through, args=(upload(other, tmp_path / "clip.mp4"), lambda number: None))

@@ -5,13 +5,12 @@ import threading
 import pytest
 
 from dmc.client.crew import ThreadCrew
-
-DEADLINE_S = 10.0
+from tests.patience import PATIENCE_S
 
 
 def collect_until(crew: ThreadCrew, seen: list[object], count: int) -> None:
     while len(seen) < count:
-        assert crew.wake.wait(DEADLINE_S)
+        assert crew.wake.wait(PATIENCE_S)
         crew.wake.clear()
         crew.collect()
 
@@ -39,7 +38,7 @@ def test_ends_are_told_on_the_owners_thread() -> None:
 def test_a_lane_takes_only_so_many_and_a_full_one_holds_up_no_other() -> None:
     crew, seen, go = ThreadCrew({"send": 2}), [], threading.Event()
     for _ in range(2):
-        crew.submit("send:slow", lambda: go.wait(DEADLINE_S), seen.append, seen.append)
+        crew.submit("send:slow", lambda: go.wait(PATIENCE_S), seen.append, seen.append)
     assert (crew.free("send:slow"), crew.free("send:quick"), crew.free("other")) == (0, 2, 1)
     crew.submit("send:quick", lambda: "quick", seen.append, seen.append)
     collect_until(crew, seen, 1)
@@ -61,7 +60,7 @@ def test_after_stop_jobs_see_it_and_nothing_more_is_told_until_it_is_cleared() -
         return "stopped"
 
     crew.submit("send:nas", job, seen.append, seen.append)
-    assert begun.wait(DEADLINE_S)
+    assert begun.wait(PATIENCE_S)
     crew.stop()
     assert crew.free("send:nas") == 0
     crew.clear()
@@ -82,7 +81,7 @@ def test_what_ends_a_process_ends_the_owner_too() -> None:
     crew.submit("hash", job, lambda _: None, lambda _: None)
     with pytest.raises(KeyboardInterrupt):
         while True:
-            assert crew.wake.wait(DEADLINE_S)
+            assert crew.wake.wait(PATIENCE_S)
             crew.wake.clear()
             crew.collect()
     crew.stop()

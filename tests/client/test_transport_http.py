@@ -27,6 +27,7 @@ from dmc.errors import BadSettings, Busy, ServerUnreachable, SignInNeeded, Verif
 from dmc.jobs import ResultFacts
 from dmc.protocol import ITEMS, SERVER
 from tests.client.http_server import ETAG, HttpServer
+from tests.patience import PATIENCE_S
 
 CONTENT = bytes(range(256)) * 8
 DiskUsage = namedtuple("DiskUsage", "total used free")
@@ -121,7 +122,7 @@ def test_P3_a_server_that_takes_no_more_bytes_is_not_waited_for_without_end(tmp_
         ended = ThreadPoolExecutor(1).submit(transport.send, sent, lambda _: None, lambda _: None)
         server.join()
         with pytest.raises(ServerUnreachable):
-            ended.result(timeout=20)
+            ended.result(timeout=PATIENCE_S)
 
 
 def test_a_token_that_is_not_known_is_sign_in_needed(http: HttpServer) -> None:
@@ -352,7 +353,7 @@ def test_close_ends_a_call_that_hangs_and_the_transport_can_be_used_again(http: 
         thread.start()
         connection, _ = deaf.accept()
         transport.close()
-        thread.join(5)
+        thread.join(PATIENCE_S)
         connection.close()
         assert len(ended) == 1
         deaf.close()

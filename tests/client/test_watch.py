@@ -14,8 +14,7 @@ from dmc.client.model import ObservedPath
 from dmc.client.roots import Root, Roots
 from dmc.client.watch import Handler, Watcher
 from dmc.clock import ManualClock
-
-DEADLINE_S = 10.0
+from tests.patience import PATIENCE_S
 
 
 class Ears:
@@ -46,7 +45,7 @@ class Ears:
             self.wholes += heard.whole
 
     def until(self, true: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + PATIENCE_S
         self.collect()
         while not true():
             assert self.wake.wait(max(0.0, deadline - time.monotonic())), f"heard only {self.paths} {self.folders} {self.wholes}"
@@ -58,7 +57,7 @@ class Ears:
         self.watcher.tend()
 
     def until_tended(self, true: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + PATIENCE_S
         while not true():
             assert time.monotonic() < deadline
             self.tend()
@@ -136,7 +135,7 @@ def test_C5_a_dead_observer_is_replaced_and_the_root_walked(ears: Ears) -> None:
     observer = ears.watcher._ears[0]._observer
     assert observer is not None
     observer.stop()
-    observer.join(DEADLINE_S)
+    observer.join(PATIENCE_S)
     ears.until_tended(lambda: ears.wholes == 1)
     (ears.folder / "clip.mp4").write_bytes(b"x")
     ears.until(lambda: str(ears.folder / "clip.mp4") in ears.paths)
@@ -147,7 +146,7 @@ def test_C5_a_dead_emitter_is_noticed_though_its_observer_lives(ears: Ears) -> N
     assert observer is not None
     (emitter,) = observer.emitters
     emitter.stop()
-    emitter.join(DEADLINE_S)
+    emitter.join(PATIENCE_S)
     assert observer.is_alive()
     ears.until_tended(lambda: ears.wholes == 1)
 

@@ -15,9 +15,9 @@ from dmc.files import RealDisk
 from dmc.items import ItemIds, Status, Wish
 from dmc.journal import NEVER, Folding
 from tests.broker.fakes import an_item
+from tests.patience import PATIENCE_S
 
 IDS = ItemIds()
-PATIENCE_S = 5.0
 
 
 def json_folding_never(folder: Path) -> Ledger:

@@ -11,8 +11,7 @@ from dmc.clock import Clock, SystemClock
 from dmc.convert.limits import Limits
 from dmc.convert.pool import WorkerPool
 from dmc.jobs import Job, Progress, Report
-
-PATIENCE_S = 20.0
+from tests.patience import PATIENCE_S
 
 
 class Runs(Protocol):

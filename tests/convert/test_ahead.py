@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from dmc.convert.ahead import LEAST, MOST, MOST_BYTES, Ahead
+from tests.patience import PATIENCE_S
 
 
 def _counted(until: int) -> Iterator[int]:
@@ -36,7 +37,7 @@ class Source:
 
     def wait_until_given(self, count: int) -> bool:
         with self.told:
-            return self.told.wait_for(lambda: self.given >= count, 10.0)
+            return self.told.wait_for(lambda: self.given >= count, PATIENCE_S)
 
 
 def test_values_come_in_their_order_and_all_of_them() -> None:

@@ -15,6 +15,7 @@ from dmc.convert.limits import Limits
 from dmc.convert.progress import EVERY_S, Meter, alive
 from tests.convert.clips import clip, picture, song
 from tests.convert.works import convert
+from tests.patience import PATIENCE_S
 
 
 def test_a_converted_file_has_result_receipt_and_nothing_else(tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ def test_one_long_call_shows_signs_of_life_but_not_for_ever() -> None:
             ended.set()
 
     with alive(beat, 60.0, every_s=0.001):
-        assert ended.wait(10)
+        assert ended.wait(PATIENCE_S)
     after = len(beats)
     with alive(beat, 0.0, every_s=0.001):
         ended.wait(0.01)

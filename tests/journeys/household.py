@@ -16,21 +16,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tests import warm
+from tests.patience import PATIENCE_S
+from tests.ports import Port
 from tests.warm import POSSIBLE, WarmProcess
-
-DEADLINE_S = 90.0
 
 Process: TypeAlias = "subprocess.Popen[bytes] | WarmProcess"
 
 
-def free_port() -> int:
-    """A port that was free a moment ago; the same one is used again after a restart."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(what: str, happened: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
+def wait_for(what: str, happened: Callable[[], Any], deadline_s: float = PATIENCE_S) -> Any:
     """The first true answer of `happened`."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
@@ -47,7 +40,8 @@ class Household:
         self.home, self.warm = home, warm
         self.inbox = home / "inbox"
         self.inbox.mkdir(parents=True)
-        self.port = free_port()
+        self._kept = Port()
+        self.port = self._kept.number
         self.data = home / "server"
         (home / "server.toml").write_text(
             f"listen_on_port = {self.port}\nlist_of_supported_media_types = ['video', 'audio', 'image']\n{server_settings}\n"
@@ -82,7 +76,7 @@ class Household:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end, however it ends."""
         begin = warm.run if self.warm else warm.cold
-        return begin(*arguments, environment=self.environment, timeout=DEADLINE_S)
+        return begin(*arguments, environment=self.environment, timeout=PATIENCE_S)
 
     def start(self, *arguments: str) -> Process:
         """Start a command that stays; its words go to a log file of the household."""
@@ -146,6 +140,7 @@ class Household:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._kept.close()
 
 
 @contextlib.contextmanager

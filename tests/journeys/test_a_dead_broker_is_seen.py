@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.household import Household, household, wait_for
+from tests.patience import PATIENCE_S
 
 SABOTAGED = """
 import sys, threading
@@ -55,7 +56,7 @@ def test_a_broker_that_fails_ends_the_process_with_an_error(house: Household, tm
     server = house.start_as([sys.executable, "-c", SABOTAGED, str(trigger), "raises"], "server", "run")
     wait_for("a broker that is ready", lambda: _readiness(house) == (200, "ok"))
     trigger.touch()
-    assert server.wait(60) == 70
+    assert server.wait(PATIENCE_S) == 70
     assert "the broker was sabotaged" in house.words()
     trigger.unlink()
     house.start_server()

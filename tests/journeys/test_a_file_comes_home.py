@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.household import Household, household, tone, wait_for
+from tests.patience import PATIENCE_S
 
 SAMPLE = Path(__file__).parents[2] / "dmc/sample/nasa.mp4"
 
@@ -72,7 +73,7 @@ def test_results_never_go_round_again_and_a_second_scan_queues_nothing(house: Ho
     house.drop("a.wav", tone(1))
     wait_for("the acknowledgement", lambda: any(i.get("acknowledged_at") for i in house.items()))
     client.terminate()
-    assert client.wait(20) == 0
+    assert client.wait(PATIENCE_S) == 0
     house.start_client()
     house.drop("b.wav", tone(1))
     wait_for("the second one", lambda: len([i for i in house.items() if i.get("acknowledged_at")]) == 2)

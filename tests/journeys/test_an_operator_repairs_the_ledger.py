@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.journeys.household import Household, household, tone, wait_for
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def house(tmp_path: Path) -> Iterator[Household]:
         made.dmc("broker", "pause")
         made.dmc("broker", "add", str(tmp_path / "1.wav"))
         server.terminate()
-        assert server.wait(20) == 0
+        assert server.wait(PATIENCE_S) == 0
         yield made
 
 
@@ -84,7 +85,7 @@ def test_all_records_are_carried_to_the_other_ledger_and_back(house: Household) 
     server = house.start_server()
     wait_for("the end of the other one", lambda: house.statuses() == ["finished_successful"] * 2)
     server.terminate()
-    assert server.wait(20) == 0
+    assert server.wait(PATIENCE_S) == 0
     after = _what_counts(house)
     house.dmc("broker", "migrate-ledger", "--to", "json")
     settings.write_text(settings.read_text().replace('ledger = "sqlite"\n', ""))

@@ -18,7 +18,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.journeys.household import free_port, tone, wait_for
+from tests.journeys.household import tone, wait_for
+from tests.patience import PATIENCE_S
+from tests.ports import Port
 from tests.test_install_services import Machine
 
 SAMPLE = Path(__file__).parents[2] / "dmc/sample/nasa.mp4"
@@ -28,13 +30,13 @@ NEXT = "7.1.0"
 class Site:
     """A machine on which dmc is installed and runs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: Port) -> None:
         self.machine = Machine(folder)
         self.machine.run("server", "--yes")
         self.first = self.machine.current()
         self.home = self.machine.root / "var/lib/dmc"
         self.home.mkdir(parents=True)
-        self.port = free_port()
+        self.port = port.number
         (self.home / "server.toml").write_text(f"listen_on_port = {self.port}\nnumber_of_conversion_threads = 1\n")
         self.token = self.machine.dmc("server", "token", "create", "me").strip()
 
@@ -65,7 +67,7 @@ class Site:
                 wait_for("the server", lambda: self._answers(process))
             yield process
             process.terminate()
-            assert process.wait(60) == 0, (self.home / "log").read_text()
+            assert process.wait(PATIENCE_S) == 0, (self.home / "log").read_text()
             assert not processes_of(process)
         finally:
             with suppress(ProcessLookupError):
@@ -117,6 +119,12 @@ def processes_of(leader: "subprocess.Popen[bytes]") -> dict[int, str]:
     return found
 
 
+@pytest.fixture
+def port() -> Iterator[Port]:
+    with Port() as kept:
+        yield kept
+
+
 needs_proc = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads what processes are made of from /proc")
 
 
@@ -131,8 +139,8 @@ def check_untouched(process: "subprocess.Popen[bytes]", first: str) -> dict[int,
 
 
 @needs_proc
-def test_a_broker_that_runs_stays_with_the_files_of_its_version(tmp_path: Path) -> None:
-    site = Site(tmp_path)
+def test_a_broker_that_runs_stays_with_the_files_of_its_version(tmp_path: Path, port: Port) -> None:
+    site = Site(tmp_path, port)
     with site.running("broker", "run") as old:
         wait_for("the broker", (site.home / "server/broker.json").exists)
         site.machine.release(NEXT)
@@ -143,8 +151,10 @@ def test_a_broker_that_runs_stays_with_the_files_of_its_version(tmp_path: Path) 
 
 @needs_proc
 @pytest.mark.slow
-def test_the_old_server_goes_on_undisturbed_the_new_one_finishes_the_queue_once_and_the_old_one_can_come_back(tmp_path: Path) -> None:
-    site = Site(tmp_path)
+def test_the_old_server_goes_on_undisturbed_the_new_one_finishes_the_queue_once_and_the_old_one_can_come_back(
+    tmp_path: Path, port: Port
+) -> None:
+    site = Site(tmp_path, port)
     machine = site.machine
     shutil.copy(SAMPLE, tmp_path / "film.mp4")
     for number in range(3):

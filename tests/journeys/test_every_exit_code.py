@@ -11,7 +11,8 @@ import pytest
 import typer.main
 
 from dmc.cli.main import app, run
-from tests.journeys.household import DEADLINE_S, Household, household, tone
+from tests.journeys.household import Household, household, tone
+from tests.patience import PATIENCE_S
 
 Provoke = Callable[[Household, Path], list[str]]
 
@@ -140,7 +141,7 @@ def test_ctrl_c_leaves_what_waits_says_how_to_come_back_and_ends_with_130(away: 
         _read_to(process, "talk.wav: waiting")
         process.send_signal(signal.SIGINT)
         said = _read_to(process, "Ctrl-C once more cancels")
-        assert process.wait(DEADLINE_S) == 130
+        assert process.wait(PATIENCE_S) == 130
     assert "come back with: dmc status --watch" in said and "dmc client sync" in said
     assert "waiting" in away.dmc("status")
 
@@ -152,7 +153,7 @@ def test_ctrl_c_twice_cancels_and_ends_with_130(away: Household, tmp_path: Path)
         _read_to(process, "Ctrl-C once more cancels")
         process.send_signal(signal.SIGINT)
         _read_to(process, "set aside")
-        assert process.wait(DEADLINE_S) == 130
+        assert process.wait(PATIENCE_S) == 130
     assert "parked" in away.dmc("status")
 
 
@@ -164,7 +165,7 @@ def test_ctrl_c_ends_watching_with_130_and_nothing_more_is_said(away: Household,
         assert process.stdout is not None and process.stderr is not None
         assert "talk.wav" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(DEADLINE_S) == 130
+        assert process.wait(PATIENCE_S) == 130
         assert (process.stdout.read(), process.stderr.read()) == ("", "")
 
 

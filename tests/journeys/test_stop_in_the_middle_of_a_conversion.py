@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.household import Household, household, tone, wait_for
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(params=["embedded", "separate"])
@@ -24,7 +25,7 @@ def busy(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Household]:
 
 def test_sigterm_puts_the_item_back_and_removes_what_was_half_made(busy: Household) -> None:
     busy.worker.terminate()  # type: ignore[attr-defined]
-    assert busy.worker.wait(20) == 0  # type: ignore[attr-defined]
+    assert busy.worker.wait(PATIENCE_S) == 0  # type: ignore[attr-defined]
     index = json.loads((busy.data / "index.json").read_text())
     assert len(index["to_do"]) == 1 and not index["in_progress"]
     assert not any((busy.data / "in_progress").iterdir())

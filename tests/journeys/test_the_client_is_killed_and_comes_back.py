@@ -8,6 +8,7 @@ import pytest
 
 from tests.journeys.household import Household, household, tone, wait_for
 from tests.journeys.proxy import Proxy
+from tests.patience import PATIENCE_S
 
 MOMENTS: dict[str, Callable[[Household], bool]] = {
     "as soon as the outbox is there": lambda h: (h.home / "client" / "outbox.json").exists(),
@@ -39,7 +40,7 @@ def test_a_client_killed_in_mid_upload_goes_on_where_it_stopped(tmp_path: Path) 
         house.start_server()
         client = house.start_client()
         house.drop("song.wav", content)
-        assert proxy.holding.wait(60)
+        assert proxy.holding.wait(PATIENCE_S)
         client.kill()
         client.wait()
         proxy.hold_after = None
@@ -71,7 +72,7 @@ def test_a_file_that_is_cancelled_while_it_is_sent_never_becomes_an_item(tmp_pat
         house.start_server()
         house.start_client()
         house.drop("song.wav", content)
-        assert proxy.holding.wait(60)
+        assert proxy.holding.wait(PATIENCE_S)
         proxy.hold_after = None
         [record] = json.loads(house.dmc("status", "--json"))["records"]
         house.dmc("cancel", record["id"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.journeys.household import Household, household, tone, wait_for
 from tests.journeys.proxy import Proxy
+from tests.patience import PATIENCE_S
 
 
 def _incoming(house: Household) -> int:
@@ -19,7 +20,7 @@ def test_a_server_killed_in_mid_upload_goes_on_where_it_stopped(tmp_path: Path) 
         server = house.start_server()
         house.start_client()
         house.drop("long.wav", content)
-        assert proxy.holding.wait(60)
+        assert proxy.holding.wait(PATIENCE_S)
         wait_for("bytes on the server", lambda: _incoming(house) > len(content) // 3)
         server.kill()
         server.wait()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.household import Household, household, tone, wait_for
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +80,7 @@ def test_every_file_comes_home_exactly_once(tmp_path: Path, media: Path) -> None
         _copy_in(house, tone(1), Path("last.wav"), 0)
         records = wait_for("the end of every file", lambda: _ended(house, FILES + 1), 1500)
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
         assert Counter(r["file"] for r in records).most_common(1)[0][1] == 1
         items = house.items()
         assert len(items) == FILES + 1

@@ -19,6 +19,7 @@ import pytest
 from dmc.protocol import ITEMS, UPLOADS
 from dmc.server.sessions import SESSION
 from tests.journeys.proxy import Proxy
+from tests.patience import PATIENCE_S
 from tests.server.conftest import House
 
 pytestmark = pytest.mark.slow
@@ -121,7 +122,7 @@ async def test_U7_a_page_opened_again_goes_on_with_the_upload_of_the_one_before(
     sending = [f"{origin}{UPLOADS}", await credentials(page, running, "session")]
     await page.evaluate(f"sending => void ({SEND['tus']})(sending)", sending)
     assert await asyncio.to_thread(proxy.holding.wait, 30)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while stored_so_far(running) < CUT // 2:
             await asyncio.sleep(0.01)
     await page.close()
@@ -149,7 +150,7 @@ async def film(media: Path, tmp_path: Path) -> bytes:
     target = tmp_path / "film.mp4"
     source = ("-stream_loop", "9", "-i", str(media / "video-h264-aac-720p-hello-talk.mp4"))
     process = await asyncio.create_subprocess_exec("ffmpeg", "-v", "error", *source, "-c", "copy", "-movflags", "+faststart", str(target))
-    assert await asyncio.wait_for(process.wait(), 60) == 0
+    assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
     return target.read_bytes()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dmc.protocol import ITEMS
+from tests.patience import PATIENCE_S
 from tests.server.conftest import House
 
 pytestmark = pytest.mark.slow
@@ -24,7 +25,7 @@ async def run(*command: str, expect: int = 0) -> str:
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed here")
     process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
-    out, problems = await asyncio.wait_for(process.communicate(), 60)
+    out, problems = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode == expect, (out + problems).decode(errors="replace")
     return out.decode()
 

@@ -13,6 +13,7 @@ from yarl import URL
 from dmc.protocol import ITEMS
 from dmc.server import downloads
 from dmc.server.representation import disposition
+from tests.patience import PATIENCE_S
 from tests.server.conftest import House
 from tests.server.raw import connection, request
 
@@ -222,7 +223,7 @@ async def test_what_a_worker_puts_in_the_place_of_its_receipt_opens_nothing_else
         os.mkfifo(place)
     else:
         place.mkdir()
-    async with asyncio.timeout(5), http.get(f"{ITEMS}/{item}/receipt") as reply:
+    async with asyncio.timeout(PATIENCE_S), http.get(f"{ITEMS}/{item}/receipt") as reply:
         assert reply.status == 404
 
 

@@ -16,6 +16,7 @@ from dmc.server import feed as feeds
 from dmc.server.auth import Caller
 from dmc.server.events import Events
 from dmc.server.feed import Event, Feed, Subscriber
+from tests.patience import PATIENCE_S
 from tests.server.conftest import House
 from tests.server.raw import connection, request
 
@@ -29,7 +30,7 @@ class Stream:
 
     async def next(self) -> tuple[str, Any]:
         fields: dict[str, str] = {}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 line = (await self._reply.content.readline()).decode()
                 if not line:
@@ -133,7 +134,7 @@ async def test_a_stream_ends_when_its_token_is_revoked(running: House, http: aio
         await stream.until("ping")
         await stream.until("ping")
         running.tokens.revoke("phone")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while (await stream.next())[0] != "end":
                 pass
 

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from dmc.protocol import ITEMS
+from tests.patience import PATIENCE_S
 from tests.server.conftest import House
 from tests.server.raw import connection, request
 
@@ -81,7 +82,7 @@ async def test_U26_a_form_that_is_cut_makes_no_item(running: House, missing: int
     head = request(running, "POST", ITEMS, Content_Type="multipart/form-data; boundary=b", Content_Length=len(body))
     async with connection(running) as raw:
         await raw.send(head + body[:-missing])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while running.storage.places():
             await asyncio.sleep(0.001)
     assert running.ledger.select() == []

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pytest
 from dmc.assemble.client import ping_server
 from dmc.protocol import API, EVENTS, ITEMS, OFFSET_TYPE, UPLOADS
 from dmc.server.tus_headers import format_metadata
+from tests.ports import Port
 from tests.server.certificates import certificate
 from tests.server.conftest import TUS, House
 
@@ -99,18 +99,16 @@ async def front(request: pytest.FixtureRequest, house: House, tmp_path: Path) ->
     folder = tmp_path / "proxy"
     folder.mkdir()
     shown = certificate(folder, "nas")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    command = _set_up(request.param, program, folder, port, house.address[1])
-    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        await until_it_listens(process, port, folder)
-        yield Front(house, request.param, port, folder, shown.fingerprint)
-    finally:
-        await house.stop()  # Else a proxy waits for the streams that it still holds.
-        process.terminate()
-        await asyncio.wait_for(process.wait(), WAIT_S)
+    with Port() as port:
+        command = _set_up(request.param, program, folder, port.number, house.address[1])
+        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            await until_it_listens(process, port.number, folder)
+            yield Front(house, request.param, port.number, folder, shown.fingerprint)
+        finally:
+            await house.stop()  # Else a proxy waits for the streams that it still holds.
+            process.terminate()
+            await asyncio.wait_for(process.wait(), WAIT_S)
 
 
 def _set_up(name: str, program: str, folder: Path, port: int, behind: int) -> list[str]:

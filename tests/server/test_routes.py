@@ -16,6 +16,7 @@ from dmc.server.calls import CALLS, Call, add
 from dmc.server.openapi import DOCS, OPENAPI, describe
 from dmc.server.sessions import SESSION
 from dmc.server.tokens import Scope
+from tests.patience import PATIENCE_S
 from tests.server.conftest import House
 
 OPEN = {
@@ -51,7 +52,7 @@ async def asked(http: aiohttp.ClientSession, method: str, path: str, **headers: 
     """Status and error code of one request without a body; a stream is not read to its end."""
     address = re.sub(r"\{\w+\}", NO_ITEM, path)
     tus = {"Tus-Resumable": "1.0.0"} if path.startswith(UPLOADS) else {}
-    async with asyncio.timeout(10), http.request(method, address, headers=tus | headers) as reply:
+    async with asyncio.timeout(PATIENCE_S), http.request(method, address, headers=tus | headers) as reply:
         told = {} if reply.status < 400 or method == "HEAD" else json.loads(await reply.read() or b"{}")
         return reply.status, told.get("error", {}).get("code", "")
 

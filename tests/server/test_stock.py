@@ -19,6 +19,7 @@ from dmc.products import FACTS_FILE, Facts, Products
 from dmc.protocol import LAG_HEADER, UPLOADS
 from dmc.server.metrics import recency
 from dmc.server.tus_headers import format_metadata
+from tests.patience import PATIENCE_S
 from tests.server.conftest import TUS, House
 
 
@@ -65,7 +66,7 @@ async def test_of_two_looks_the_earlier_may_end_later(house: House, monkeypatch:
     def slow() -> int:
         monkeypatch.setattr(house.storage, "free_bytes", free)
         loop.call_soon_threadsafe(first.set)
-        assert goes_on.wait(30)
+        assert goes_on.wait(PATIENCE_S)
         return free()
 
     monkeypatch.setattr(house.storage, "free_bytes", slow)

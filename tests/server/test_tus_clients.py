@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.server.conftest import House
 
 pytestmark = pytest.mark.slow
@@ -24,7 +25,7 @@ DATA = random.Random(1).randbytes(1_500_001)
 
 async def run(*command: str) -> None:
     process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
-    out, problems = await asyncio.wait_for(process.communicate(), 60)
+    out, problems = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode == 0, out + problems
 
 

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from dmc.protocol import ITEMS, UPLOADS
+from tests.patience import PATIENCE_S
 from tests.server.conftest import House
 from tests.server.raw import connection, patch, request
 
@@ -17,7 +18,7 @@ BODY = bytes(range(64))
 
 async def offset_becomes(house: House, http: aiohttp.ClientSession, path: str, wanted: int) -> None:
     """The server hears of a cut a moment after it: ask until it has."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while await house.offset(http, path) != wanted:
             await asyncio.sleep(0.001)
 
@@ -39,7 +40,7 @@ async def test_U7_a_body_cut_at_any_byte_keeps_every_byte(running: House, http: 
 
 
 async def offset_reaches(house: House, path: str, wanted: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(house.stored(path)) < wanted:
             await asyncio.sleep(0.001)
 
@@ -97,7 +98,7 @@ async def test_U12_a_new_request_takes_over_from_a_stalled_one(running: House, h
 async def test_U12_racing_patches_never_interleave(running: House, http: aiohttp.ClientSession) -> None:
     data = os.urandom(2_000_000)
     path = await running.create(http, len(data), sha512=hashlib.sha512(data).hexdigest())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             offset = await running.offset(http, path)
             if offset == len(data):
@@ -219,7 +220,7 @@ async def test_U26_a_one_shot_upload_that_is_cut_makes_no_item(running: House, c
 
 
 async def nothing_left(house: House) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while house.storage.places():
             await asyncio.sleep(0.001)
     assert house.ledger.select() == []

@@ -12,6 +12,7 @@ import pytest
 from dmc.protocol import OFFSET_TYPE, UPLOADS
 from dmc.server.tus_headers import format_metadata
 from dmc.server.upload import STATE_FILE
+from tests.patience import PATIENCE_S
 from tests.server.conftest import House
 from tests.server.raw import connection, patch
 
@@ -65,7 +66,7 @@ async def test_U9_a_part_with_a_checksum_that_is_cut_is_dropped_whole(running: H
     await running.patch(http, path, 0, DATA[:1000])
     async with connection(running) as raw:
         await raw.send(patch(running, path, 1000, 50_000, Upload_Checksum=checksum("sha256", DATA[1000:51_000])) + DATA[1000:31_000])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while len(running.stored(path)) < 31_000:
                 await asyncio.sleep(0.001)
         assert await running.offset(http, path) == 1000

@@ -23,6 +23,7 @@ from dmc.files import RealDisk
 from dmc.protocol import ITEMS, OFFSET_TYPE, UPLOADS
 from dmc.server.tokens import Tokens
 from dmc.server.tus_headers import format_metadata
+from tests.patience import PATIENCE_S
 from tests.server.conftest import House
 
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -111,7 +112,7 @@ async def test_U8_U23_a_server_ended_in_the_middle_keeps_every_promise(tmp_path:
 
 
 async def stored_reaches(data: Path, size: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while next((data / "incoming").glob("*/original.mp4")).stat().st_size < size:
             await asyncio.sleep(0.001)
 
