@@ -179,6 +179,10 @@ class Locked(Unavailable):
     exit_code = 6
 
 
+class NoAddress(Unavailable):
+    """The address to listen on is not there, or not yet."""
+
+
 class DiskFull(Unavailable):
     """No space, or none above the floor that the settings keep free."""
 

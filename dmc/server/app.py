@@ -4,8 +4,6 @@ Stop order: no new requests → event streams end → uploads save what they hav
 """
 
 import asyncio
-import ipaddress
-import socket
 from pathlib import Path
 
 from aiohttp import web
@@ -17,9 +15,10 @@ from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
 from dmc.broker.threads import ThreadIndex
 from dmc.clock import Clock
-from dmc.errors import BadSettings, DmcError, Locked
+from dmc.errors import BadSettings, DmcError
 from dmc.files import Disk
 from dmc.log import Log
+from dmc.server.address import addresses_of, is_loopback, why_not
 from dmc.server.calls import CALLS
 from dmc.server.check import Check
 from dmc.server.door import Door
@@ -146,7 +145,8 @@ class Server:
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen; returns the address and port really bound (port 0 takes any free one).
 
-        Raises BadSettings for an address that others can reach while there is no token, Locked if the port is taken.
+        Raises BadSettings for an address that others can reach while there is no token, Locked if the port is taken, NoAddress if the
+        address is not there.
         """
         await self._check_bind(host)
         await self.uploads.restore()
@@ -166,7 +166,7 @@ class Server:
         except OSError as problem:
             await self._notices.stop()
             await runner.cleanup()
-            raise Locked(f"cannot listen on {host}:{port}: {problem.strerror}.", "Is another server running there?") from problem
+            raise why_not(problem, host, port) from problem
         self._runner = runner
         await self._feed.start()
         self._chores = {
@@ -206,13 +206,7 @@ class Server:
         refuse_if_full(self._storage.free_bytes(), self._limits)
 
     async def _check_bind(self, host: str) -> None:
-        try:
-            infos = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as problem:
-            raise BadSettings(
-                f"{host!r} is no address to listen on: {problem}.", "See listen_on_address; 127.0.0.1 is the default."
-            ) from None
-        if all(is_loopback(str(info[4][0])) for info in infos):
+        if all(is_loopback(address) for address in await addresses_of(host)):
             return
         if not await self._offload.quick(self._tokens.list):
             raise BadSettings(f"{host} can be reached by others, and there is no token yet.", "First run: dmc server token create NAME")
@@ -243,8 +237,3 @@ class Server:
             bytes_out=self._downloads.bytes_sent,
             clients=self._door.access.clients,
         )
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach an address."""
-    return ipaddress.ip_address(address).is_loopback

@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from dmc.errors import BadSettings, Locked
+from dmc.errors import BadSettings, Locked, NoAddress
 from dmc.protocol import ITEMS, SERVER, TYPES
 from dmc.server.sessions import SESSION
 from tests.server.conftest import House
@@ -159,13 +159,23 @@ async def test_a_taken_port_is_told(running: House) -> None:
         await running.make().start(*running.address)
 
 
+@pytest.mark.parametrize(
+    ("host", "words"), [("192.0.2.1", "this machine has no such address"), ("nas.invalid", "'nas.invalid' cannot be found")]
+)
+async def test_an_address_that_is_not_there_yet_is_worth_another_try(house: House, host: str, words: str) -> None:
+    """systemd does not start a service again that ended with 2; the address may come a moment later."""
+    with pytest.raises(NoAddress, match=words) as caught:
+        await house.make().start(host, 0)
+    assert caught.value.exit_code != BadSettings.exit_code and "listen_on_address" in caught.value.hint
+
+
 async def test_a_host_that_is_no_address_is_refused(running: House) -> None:
     async with connection(running) as raw:
         await raw.send(b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n")
         assert (await raw.answer())[0] in (400, 403)
 
 
-@pytest.mark.parametrize("address", ["no such host", "", "a" * 300])
+@pytest.mark.parametrize("address", ["no such host", "", "a" * 300, "nas..local", "300.1.2.3"])
 async def test_an_address_that_is_none_is_refused_in_words(house: House, address: str) -> None:
     with pytest.raises(BadSettings, match="no address to listen on"):
         await house.make().start(address, 0)
