@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,6 +111,9 @@ def folder_add(
         bool | None,
         typer.Option("--only-new/--all", help="Leave alone, or convert, what is there already; default: asks."),
     ] = None,
+    sidecars: Annotated[
+        bool, typer.Option("--sidecars/--no-sidecars", help="Copy what belongs to a file by its name, e.g. film.srt, beside its result.")
+    ] = True,
     require_mount: Annotated[
         bool,
         typer.Option("--require-mount", help="As a service, start only while its share is mounted; default: it is offline meanwhile."),
@@ -126,12 +130,13 @@ def folder_add(
     if only_new is None:
         only_new = _ask_only_new(screen, here, config)
     required = _required_mounts(here, output) if require_mount else []
-    words = add_folder(config, path, to or [], output, dry_run=True, only_new=only_new)  # All that may be wrong with it is told first.
+    add = partial(add_folder, config, path, to or [], output, only_new=only_new, sidecars=sidecars)
+    words = add(dry_run=True)  # All that may be wrong with it is told first.
     if not dry_run:
         if only_new:
             # Before the settings say so: a client that starts in between would make the list itself, later.
             leave_existing(load_client(config if config and config.exists() else None).settings, here)
-        words = add_folder(config, path, to or [], output, dry_run=False, only_new=only_new)
+        words = add(dry_run=False)
         _follow_mounts(config, required)
     screen.say(words)
 

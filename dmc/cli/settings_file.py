@@ -20,7 +20,9 @@ _BLOCK = "[[list_of_paths_to_observe]]"
 _SERVER = "[[list_of_servers]]"
 
 
-def add_folder(file: Path | None, path: Path, kinds: list[str], output: Path | None, *, dry_run: bool, only_new: bool = False) -> str:
+def add_folder(
+    file: Path | None, path: Path, kinds: list[str], output: Path | None, *, dry_run: bool, only_new: bool = False, sidecars: bool = True
+) -> str:
     """Add an observed folder; returns what was done in words. Raises NotFound, WrongStatus, UnknownConversion, BadSettings."""
     target = file or find_file("client") or config_homes()[0] / "client.toml"
     path = Path(os.path.abspath(path.expanduser()))
@@ -37,6 +39,8 @@ def add_folder(file: Path | None, path: Path, kinds: list[str], output: Path | N
         lines.append(f"output_folder = {_quote(Path(os.path.abspath(output.expanduser())))}")
     if only_new:
         lines.append('existing = "leave"')
+    if not sidecars:
+        lines.append("sidecars = false")
     new = text.rstrip("\n") + "\n".join([*lines, ""]) if text else "\n".join([*lines[1:], ""])
     return _store(target, new, f"watch {path}", dry_run)
 

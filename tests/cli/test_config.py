@@ -80,6 +80,18 @@ def test_the_first_folder_makes_the_file(home: Path) -> None:
     assert tomllib.loads((home / "client.toml").read_text())["list_of_paths_to_observe"] == [{"path": str(folder)}]
 
 
+def test_a_folder_may_leave_out_what_belongs_to_its_files(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = home / "inbox"
+    folder.mkdir()
+    assert run(["client", "folder", "add", str(folder), "--no-sidecars", "--dry-run"]) == 0
+    assert not (home / "client.toml").exists()
+    assert run(["client", "folder", "add", str(folder), "--no-sidecars"]) == 0
+    assert tomllib.loads((home / "client.toml").read_text())["list_of_paths_to_observe"] == [{"path": str(folder), "sidecars": False}]
+    assert run(["client", "folder", "remove", str(folder)]) == 0
+    assert run(["client", "folder", "add", str(folder), "--sidecars"]) == 0
+    assert "sidecars" not in (home / "client.toml").read_text(), "the default needs no line"
+
+
 @pytest.mark.parametrize(
     "content", [b"a = [", b'state_folder = "\xff"', b"[[list_of_paths_to_observe]]\npath = 3", b"list_of_paths_to_observe = 3"]
 )
