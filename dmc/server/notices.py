@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -24,10 +25,12 @@ from dmc.log import Log
 from dmc.server.digest import Digest
 from dmc.server.hook import Hook
 from dmc.server.offload import Offload
+from dmc.server.own_file import not_understood
 from dmc.server.views import view_of
 from dmc.server.webhook import Post, Webhook
 
 FILE_NAME = "notices.json"
+SCHEMA: Final = 1
 LOOK_EVERY_S = 1.0
 MOST_TOLD = 1000
 """Items of which it is remembered one by one that they were noticed; older ones are known by their time."""
@@ -69,7 +72,7 @@ class State(BaseModel):
     """`notices.json`. `told`: noticed items with their time, the oldest first; all before `horizon` were noticed, or never shall be."""
 
     model_config = ConfigDict(extra="forbid")
-    schema_number: int = 1
+    schema_number: Literal[1] = SCHEMA
     horizon: str
     told: dict[str, str] = {}
     boxes: dict[str, Box] = {}
@@ -164,10 +167,12 @@ class Notices:
             self._state = State(horizon=rfc3339(self._clock.now()))
             self._store()
             return
+        text = self._disk.read(self._path)
         try:
-            self._state = State.model_validate_json(self._disk.read(self._path))
-        except ValidationError:
-            raise BadSettings(f"{FILE_NAME} cannot be read.", "Remove it: what was not told yet is lost with it.") from None
+            self._state = State.model_validate_json(text)
+        except ValidationError as problem:
+            hint = "Remove it: what was not told yet is lost with it."
+            raise not_understood(FILE_NAME, text, problem, SCHEMA, hint) from None
         # Whom the settings name no longer is not told, also not when they name it again one day.
         known = {webhook.url for webhook in self._notified.webhooks}
         self._state.boxes = {url: box for url, box in self._state.boxes.items() if url in known}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,13 +21,16 @@ from dmc.conversions import did_you_mean
 from dmc.errors import BadSettings, NotFound, UsageFault, WrongStatus
 from dmc.files import Disk, translate, write_durably
 from dmc.locks import ProcessLock
+from dmc.server.own_file import not_understood
 
 MARK = "dmc_"
 """Every secret starts so, which lets scanners find one that was published by mistake."""
 
+SCHEMA: Final = 1
 CODE_VALID_S = 15 * 60
 SESSION_VALID_S = 30 * 24 * 3600
 USE_NOTED_EVERY_S = 3600
+_HINT = "Restore it, or remove it and make new tokens."
 
 
 class Scope(StrEnum):
@@ -63,7 +67,7 @@ class Ticket(BaseModel):
 
 class _Document(BaseModel):
     model_config = _FROZEN
-    schema_number: int = 1
+    schema_number: Literal[1] = SCHEMA
     tokens: tuple[Token, ...] = ()
     codes: tuple[Ticket, ...] = ()
     sessions: tuple[Ticket, ...] = ()
@@ -209,9 +213,12 @@ class Tokens:
         if stamp == self._seen:
             return
         try:
-            self._document = _Document.model_validate_json(self._disk.read(self._path)) if stamp else _Document()
-        except (OSError, ValidationError) as problem:
-            raise BadSettings(f"{self._path.name} cannot be read.", "Restore it, or remove it and make new tokens.") from problem
+            text = self._disk.read(self._path) if stamp else b""
+            self._document = _Document.model_validate_json(text) if stamp else _Document()
+        except OSError as problem:
+            raise BadSettings(f"{self._path.name} cannot be read.", _HINT) from problem
+        except ValidationError as problem:
+            raise not_understood(self._path.name, text, problem, SCHEMA, _HINT) from None
         self._seen = stamp
 
     def _stamp(self) -> tuple[int, int] | None:

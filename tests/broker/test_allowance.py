@@ -78,6 +78,14 @@ def test_a_file_of_this_machine_is_refused_beyond_its_quota_and_leaves_nothing(h
     assert add(house, tmp_path, wav, max_bytes_per_client=2 * SIZE, ignore_quota=True).status is Status.TO_DO
 
 
+def test_a_file_of_this_machine_that_no_upload_could_be_is_refused_whatever_the_quota(house, tmp_path, wav):
+    assert add(house, tmp_path, wav, max_file_size=SIZE).status is Status.TO_DO
+    with pytest.raises(TooLarge, match=f"has {SIZE} bytes, and this server takes at most {SIZE - 1}") as refused:
+        add(house, tmp_path, wav, max_file_size=SIZE - 1, ignore_quota=True)
+    assert (refused.value.exit_code, refused.value.hint) == (9, "See max_file_size.")
+    assert len(house.storage.places()) == 1
+
+
 def test_what_others_have_and_what_they_just_upload_counts_in_total(house, tmp_path, wav):
     item_id, folder = house.admissions.begin()
     upload = UploadRecord(

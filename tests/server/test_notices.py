@@ -359,6 +359,21 @@ def test_a_clock_that_is_set_back_hides_nothing_however_much_was_noticed_before(
     assert not any(state.notice(item) for item in after)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"schema_number": 2, "horizon": ""}', r"notices\.json was written by a newer dmc \(schema 2, this one knows 1\)"),
+        ('{"schema_number": 1, "horizon": "", "boxes": {"x": {"digest": {}, "mood": 3}}}', "by a newer dmc: it holds mood"),
+        ('{"schema_number": 1}', r"notices\.json cannot be read"),
+    ],
+)
+async def test_notices_of_a_newer_version_and_damaged_ones_stop_the_start_in_words(world: World, text: str, words: str) -> None:
+    (world.home / "notices.json").write_text(text)
+    with pytest.raises(BadSettings, match=words):
+        await world.open(world.webhook()).start()
+    assert (world.home / "notices.json").read_text() == text
+
+
 async def test_a_short_or_missing_secret_stops_the_start_in_words(world: World) -> None:
     (world.home / "secret").write_text("short")
     with pytest.raises(BadSettings, match="no secret"):

@@ -1,5 +1,6 @@
 """Tokens, sign-in codes and sessions, without a server."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -113,7 +114,27 @@ def test_the_last_use_is_noted_once_an_hour(tokens: Tokens, clock: ManualClock) 
     assert tokens.needs_note(tokens.list()[0])
 
 
-def test_a_damaged_file_is_refused_in_words(tmp_path: Path, clock: ManualClock) -> None:
-    (tmp_path / "tokens.json").write_text("{")
-    with pytest.raises(BadSettings, match="tokens"):
+@pytest.mark.parametrize(
+    ("newer", "words"),
+    [
+        ({"schema_number": 2, "tokens": "another way"}, r"a newer dmc \(schema 2, this one knows 1\)"),
+        ({"schema_number": 2, "tokens": []}, r"a newer dmc \(schema 2, this one knows 1\)"),
+        ({"schema_number": 1, "bans": [], "tokens": []}, "a newer dmc: it holds bans, which this one does not know"),
+    ],
+)
+def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(
+    tmp_path: Path, clock: ManualClock, newer: dict[str, object], words: str
+) -> None:
+    """What a newer version notes of a token may bound what it is good for, so nothing of it is passed over."""
+    (tmp_path / "tokens.json").write_text(json.dumps(newer))
+    with pytest.raises(BadSettings, match=words) as refused:
+        Tokens(tmp_path / "tokens.json", disk=RealDisk(), clock=clock)
+    assert refused.value.hint == "Update dmc."
+    assert json.loads((tmp_path / "tokens.json").read_text()) == newer
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema_number": "two"}', '{"schema_number": 1, "tokens": 3, "bans": []}'])
+def test_a_damaged_file_is_refused_in_words(tmp_path: Path, clock: ManualClock, text: str) -> None:
+    (tmp_path / "tokens.json").write_text(text)
+    with pytest.raises(BadSettings, match=r"tokens\.json cannot be read"):
         Tokens(tmp_path / "tokens.json", disk=RealDisk(), clock=clock)
