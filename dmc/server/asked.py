@@ -17,6 +17,10 @@ from dmc.server.overview import Asked
 LONGEST = 255
 _TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?Z?)?)?)?")
 
+PAGED_BY = (
+    Parameter("cursor", "Go on after this item, as the page before said"),
+    Parameter("limit", "So many at most", {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT, "default": PAGE_LIMIT}),
+)
 LISTED_BY = (
     Parameter("client_id", "Only of this client; others than one's own need the admin scope"),
     Parameter("status", "Only in these statuses", {"type": "array", "items": {"enum": [status.value for status in Status]}}),
@@ -26,8 +30,7 @@ LISTED_BY = (
     Parameter("since", "Only made at this time or later; its beginning is enough", {"type": "string", "pattern": f"^({_TIME.pattern})?$"}),
     Parameter("until", "Only made before this time", {"type": "string", "pattern": f"^({_TIME.pattern})?$"}),
     Parameter("id", "These items, instead of all", {"type": "array", "items": {"type": "string"}, "maxItems": PAGE_LIMIT}),
-    Parameter("cursor", "Go on after this item, as the page before said"),
-    Parameter("limit", "So many at most", {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT, "default": PAGE_LIMIT}),
+    *PAGED_BY,
 )
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -45,6 +48,16 @@ def asked_of(request: web.Request, client_id: str | None) -> Asked:
         since=_time(query, "since"),
         until=_time(query, "until"),
     )
+
+
+def limit_of(request: web.Request) -> int:
+    """How many items a page may hold. Raises BadRequest."""
+    text = request.query.get("limit")
+    if text is None:
+        return PAGE_LIMIT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGE_LIMIT:
+        raise BadRequest(f"limit must be a number from 1 to {PAGE_LIMIT}.")
+    return int(text)
 
 
 def _word(words: type[Word], text: str, what: str) -> Word:

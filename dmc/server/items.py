@@ -17,7 +17,7 @@ from dmc.clock import Clock
 from dmc.errors import BadRequest, NotAllowed, UnknownItem
 from dmc.items import Item, Wish
 from dmc.protocol import ITEMS, PAGE_LIMIT, AcknowledgeRequest, ItemPage, ItemView
-from dmc.server.asked import LISTED_BY, asked_of
+from dmc.server.asked import LISTED_BY, asked_of, limit_of
 from dmc.server.auth import Caller, caller_of
 from dmc.server.calls import Call, Parameter, add
 from dmc.server.offload import Offload
@@ -64,7 +64,7 @@ class Items:
             client_id = caller.client_id
         if "id" in query:
             return json_reply(await self._offload.quick(self._named, query.getall("id"), caller))
-        asked, limit = asked_of(request, client_id), _limit(query.get("limit"))
+        asked, limit = asked_of(request, client_id), limit_of(request)
         return json_reply(await self._offload.quick(self._page, asked, query.get("cursor", ""), limit))
 
     def _named(self, ids: list[str], caller: Caller) -> ItemPage:
@@ -129,11 +129,3 @@ def _etag(view: ItemView) -> str:
     progress = "" if view.progress is None else f"-{view.progress.fraction:.4f}"
     place = "" if view.queue_position is None else f"-q{view.queue_position}"
     return f'W/"{view.version}{progress}{place}"'
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return PAGE_LIMIT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGE_LIMIT:
-        raise BadRequest(f"limit must be a number from 1 to {PAGE_LIMIT}.")
-    return int(text)

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import nlargest
 from operator import attrgetter
 
 from dmc.broker.ledger import Ledger
@@ -106,11 +107,12 @@ class Overview:
             found = Counter(row.status for row in Asked(client_id).among(self._rows))
         return {status: found[status] for status in Status}
 
-    def trashed(self, client_id: str | None) -> list[str]:
-        """Ids of what lies in the trash of a client (None: of all), the newest first."""
+    def trashed(self, client_id: str | None, before: str = "", limit: int = PAGE) -> tuple[list[str], int]:
+        """Up to `limit` ids of the trash of a client (None: of all), like `ids`."""
         with self._lock:
             self._catch_up()
-            return sorted((item_id for item_id, owner in self._trashed.items() if client_id in (None, owner)), reverse=True)
+            fitting = [item_id for item_id, owner in self._trashed.items() if client_id in (None, owner)]
+        return nlargest(limit, (item_id for item_id in fitting if not before or item_id < before)), len(fitting)
 
     def owner(self, item_id: str) -> str | None:
         """The client of an item that is there, or was until lately. Before the first question nobody was shown any item: None."""

@@ -7,7 +7,8 @@ from dmc.broker.wishes import delete, restore, trash
 from dmc.clock import Clock
 from dmc.errors import UnknownItem
 from dmc.items import Item
-from dmc.protocol import API, ITEMS, PAGE_LIMIT, ItemPage, ItemView
+from dmc.protocol import API, ITEMS, ItemPage, ItemView
+from dmc.server.asked import PAGED_BY, limit_of
 from dmc.server.auth import caller_of
 from dmc.server.calls import Call, Parameter, add
 from dmc.server.offload import Offload
@@ -36,7 +37,7 @@ class Trash:
         add(app, "DELETE", ITEMS + "/{item_id}", self._delete, told)
         told = Call("Take an item out of the trash", Scope.WRITE, ItemView, 202, refuses=(404, 409))
         add(app, "POST", ITEMS + "/{item_id}/restore", self._restore, told)
-        add(app, "GET", TRASH, self._list, Call("What lies in the trash, the newest first", reply=ItemPage))
+        add(app, "GET", TRASH, self._list, Call("What lies in the trash, the newest first", reply=ItemPage, query=PAGED_BY, refuses=(400,)))
 
     async def _delete(self, request: web.Request) -> web.Response:
         def gone() -> ItemView:
@@ -54,12 +55,13 @@ class Trash:
         return json_reply(await self._offload.quick(back), status=202)
 
     async def _list(self, request: web.Request) -> web.Response:
-        caller = caller_of(request)
+        caller, limit = caller_of(request), limit_of(request)
+        before = request.query.get("cursor", "")
 
         def page() -> ItemPage:
-            ids = self._overview.trashed(None if caller.is_admin else caller.client_id)
-            found = [item for item_id in ids[:PAGE_LIMIT] if (item := self._ledger.get(item_id)) is not None]
-            return ItemPage(items=self._views.many(found), total=len(ids))
+            ids, total = self._overview.trashed(None if caller.is_admin else caller.client_id, before, limit + 1)
+            found = [item for item_id in ids[:limit] if (item := self._ledger.get(item_id)) is not None]
+            return ItemPage(items=self._views.many(found), cursor=ids[limit - 1] if len(ids) > limit else None, total=total)
 
         return json_reply(await self._offload.quick(page))
 

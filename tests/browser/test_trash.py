@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dmc.items import Wish
+from dmc.protocol import ITEMS
 from tests.browser.conftest import PHONE, WIDE, Browser, findings, link_of
 from tests.browser.test_views import LOOKS, expect, sound
 from tests.server.conftest import House
@@ -122,6 +123,34 @@ async def test_the_trash_shows_what_was_deleted_and_gives_it_back(
     await page.locator("main").get_by_role("link", name="Library").click()
     await expect(page.locator(".tile")).to_have_count(2)
     check_quiet(browser, ids["first.png"])
+
+
+async def test_a_full_trash_is_shown_page_by_page_and_gives_back_from_any(house: House, browser: Browser) -> None:
+    await house.restart(trash_days=7)
+    house.beat()
+    http, made = house.client(), []
+    for number in range(70):
+        made.append(await house.upload(http, b"%d" % number, filename=f"{number}.png", conversion_type="webp"))
+        house.finish(made[-1], b"picture", "webp")
+        async with http.delete(f"{ITEMS}/{made[-1]}") as reply:
+            assert reply.status == 202
+    page = await browser.tab(link_of(house), size=PHONE)
+    await expect(page.get_by_role("heading", name="Queue")).to_be_visible()
+    await page.goto(f"{house.url}/#/trash")
+    rows = page.locator(".trashed")
+    await expect(rows).to_have_count(60)
+    assert await findings(page) == []
+    more = page.get_by_role("button", name="Show more (60 of 70)")
+    await more.scroll_into_view_if_needed()
+    await expect(rows).to_have_count(70)
+    await expect(page.locator(".more")).to_have_count(0)
+    await page.get_by_role("button", name="Put back 0.webp").click()
+    await expect(rows).to_have_count(69)
+    assert not is_trashed(house, made[0])
+    await page.get_by_role("button", name="Put back 69.webp").click()
+    await expect(rows).to_have_count(68)
+    await expect(page.locator("main")).to_contain_text("68")
+    browser.check_quiet()
 
 
 async def test_what_is_deleted_for_good_is_asked_for_first(house: House, browser: Browser) -> None:

@@ -49,6 +49,31 @@ async def test_what_is_deleted_is_hidden_and_comes_back(house: House) -> None:
         assert (await reply.json())["wish"] == Wish.DELETE
 
 
+async def test_the_trash_comes_in_pages(house: House) -> None:
+    await house.start(trash_days=7)
+    http = house.client()
+    made = [await house.upload(http, bytes([number])) for number in range(5)]
+    for item_id in made:
+        house.finish(item_id, b"result")
+        async with http.delete(f"{ITEMS}/{item_id}") as reply:
+            assert reply.status == 202
+    seen, cursor, sizes = [], "", []
+    while cursor is not None:
+        async with http.get(TRASH, params={"limit": "2", "cursor": cursor}) as reply:
+            page = await reply.json()
+        assert page["total"] == 5
+        seen += [item["item_id"] for item in page["items"]]
+        sizes.append(len(page["items"]))
+        cursor = page["cursor"]
+    assert (seen, sizes) == (made[::-1], [2, 2, 1])
+    async with http.post(f"{ITEMS}/{made[2]}/restore") as reply:
+        assert reply.status == 202
+    assert await ids(http, f"{TRASH}?limit=2&cursor={made[3]}") == [made[1], made[0]], "also behind one that is gone meanwhile"
+    for wrong in ("0", "201", "many"):
+        async with http.get(TRASH, params={"limit": wrong}) as reply:
+            assert reply.status == 400
+
+
 async def deleted(http: aiohttp.ClientSession, item_id: str) -> list[str]:
     async with http.get(f"{ITEMS}?id={item_id}") as reply:
         found = await reply.json()

@@ -1,19 +1,16 @@
 // The library of results: everything the server holds, filtered and paged by the server.
 
-import { ITEMS, STATISTICS, read, readIfThere } from "./api.js";
+import { ITEMS, STATISTICS, readIfThere } from "./api.js";
 import { Detail } from "./detail.js";
 import { Filters, emptyFilters, fromAddress, queryOf, toAddress } from "./filters.js";
 import { Icon } from "./icons.js";
 import { mediumOf, outcomeText, posterOf, statusOf, toneOf } from "./items.js";
+import { More, usePages } from "./pages.js";
 import { Thumb, useLoaded } from "./parts.js";
 import { Sprite } from "./sprite.js";
 import { useStore } from "./store.js";
-import { html, useEffect, useMemo, useRef, useState } from "./ui.js";
+import { html, useMemo } from "./ui.js";
 import { count, length, t, when } from "./words.js";
-
-const PAGE = 60;
-const SETTLE_MS = 400;
-const AGAIN_MS = 3000;
 
 export function Library({ route }) {
   const filters = fromAddress(route.query);
@@ -50,75 +47,17 @@ export function Library({ route }) {
     ${route.id && html`<${Detail} key=${route.id} id=${route.id} item=${opened} onClose=${close} />`}`;
 }
 
-// Pages of the list; asked anew when something was finished or deleted meanwhile.
+// The list, asked anew when something was finished or deleted meanwhile; what is heard live goes before it.
 function useList(query) {
   const live = useStore((state) => state.items);
   const gone = useStore((state) => state.gone);
-  const [list, setList] = useState({ query: null, items: [], cursor: null, total: null, problem: "" });
-  const [mark, setMark] = useState(0);
   const finished = useMemo(() => [...live.values()].filter((item) => item.status.startsWith("finished")).map((item) => item.item_id + item.status).sort().join(), [live]);
-  const loading = useRef(false);
-  const [faults, setFaults] = useState(0);
-  const ask = async (cursor, limit = PAGE) => {
-    const page = await read(`${ITEMS}?${query}&limit=${limit}${cursor ? `&cursor=${cursor}` : ""}`);
-    return { items: page.items, cursor: page.cursor ?? null, total: page.total ?? page.items.length };
-  };
-  useEffect(() => {
-    let alive = true;
-    const again = list.query === query;
-    const timer = setTimeout(async () => {
-      try {
-        // As many as were shown already, up to what one answer may hold: the place in the list stays.
-        const page = await ask(null, again ? Math.min(200, Math.max(PAGE, list.items.length)) : PAGE);
-        const rest = again && page.cursor ? list.items.slice(page.items.length) : [];
-        if (alive) setList({ query, ...page, items: [...page.items, ...rest], cursor: rest.length ? list.cursor : page.cursor, problem: "" });
-        if (alive) setMark((number) => number + 1);
-      } catch (problem) {
-        if (alive) setList((now) => ({ ...now, problem: problem.message }));
-      }
-    }, again ? SETTLE_MS : 0);
-    return () => {
-      alive = false;
-      clearTimeout(timer);
-    };
-  }, [query, finished, gone]);
-  const more = async () => {
-    if (loading.current || !list.cursor || list.query !== query) return;
-    loading.current = true;
-    try {
-      const page = await ask(list.cursor);
-      setList((now) => (now.query === query ? { ...now, items: unique([...now.items, ...page.items]), cursor: page.cursor, total: page.total } : now));
-    } catch {
-      setTimeout(() => setFaults((number) => number + 1), AGAIN_MS); // The button looks again whether it is near.
-    } finally {
-      loading.current = false;
-    }
-  };
+  const list = usePages(ITEMS, query, [finished, gone]);
   const items = list.items.map((item) => {
     const now = live.get(item.item_id);
     return now && now.version >= item.version ? now : item;
   });
-  return { items, total: list.total, cursor: list.cursor, problem: list.problem, mark, faults, more };
-}
-
-const unique = (items) => [...new Map(items.map((item) => [item.item_id, item])).values()];
-
-// Loads the next page when its button comes near; the button is there for who uses keys.
-function More({ list }) {
-  const element = useRef();
-  const more = useRef();
-  more.current = list.more;
-  useEffect(() => {
-    if (!list.cursor) return undefined;
-    const watcher = new IntersectionObserver(([seen]) => seen.isIntersecting && more.current(), { rootMargin: "600px" });
-    watcher.observe(element.current);
-    return () => watcher.disconnect();
-  }, [list.cursor, list.faults]);
-  if (!list.cursor) return null;
-  return html`
-    <div class="more" ref=${element}>
-      <button type="button" class="button" onClick=${() => list.more()}>${t("library.more", { shown: list.items.length, total: list.total })}</button>
-    </div>`;
+  return { ...list, items };
 }
 
 function Card({ item, filters }) {

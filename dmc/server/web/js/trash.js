@@ -1,9 +1,10 @@
 // Deleting, and taking that back: at once by the notice, or for some days out of the trash.
 
-import { TRASH, read } from "./api.js";
+import { TRASH } from "./api.js";
 import { Icon } from "./icons.js";
 import { mayWrite, mediumOf, remove, removeForGood, restore } from "./items.js";
-import { Act, Confirm, Section, Thumb, useLoaded } from "./parts.js";
+import { More, usePages } from "./pages.js";
+import { Act, Confirm, Section, Thumb } from "./parts.js";
 import { notice, store, useStore } from "./store.js";
 import { html, useState } from "./ui.js";
 import { ago, bytes, count, t, when } from "./words.js";
@@ -18,7 +19,7 @@ export const hasTrash = () => store.get().server?.trash_days > 0;
 export async function putAway(item) {
   const after = await remove(item);
   forget(item);
-  if (after.trashed_at) notice(t("trash.put", { name: item.file_name }), "plain", { label: t("action.undo"), act: () => takeBack(item) });
+  if (after.trashed_at && after.wish !== "delete") notice(t("trash.put", { name: item.file_name }), "plain", { label: t("action.undo"), act: () => takeBack(item) });
   else notice(t("detail.deleted", { name: item.file_name }));
 }
 
@@ -40,9 +41,8 @@ function forget({ item_id: id }) {
 export function Trash() {
   const server = useStore((state) => state.server);
   const gone = useStore((state) => state.gone);
-  const found = useLoaded(() => read(TRASH), [gone], EVERY_MS);
+  const list = usePages(TRASH, "", [gone], EVERY_MS);
   const days = server?.trash_days;
-  const more = found ? found.total - found.items.length : 0;
   return html`
     <div class="view-head">
       <h1 tabindex="-1">${t("trash.title")}</h1>
@@ -50,21 +50,26 @@ export function Trash() {
     </div>
     ${days === 0 && html`<p class="quiet">${t("trash.none")}</p>`}
     ${days > 0 && html`<p class="quiet">${t("trash.text", { count: days })}</p>`}
-    ${found?.items.length > 0 && html`
-      <${Section} id="trashed" title=${t("trash.items")} count=${count(found.total)}>
-        <ul class="list">${found.items.map((item) => html`<${Row} key=${item.item_id} item=${item} days=${days} />`)}</ul>
-        ${more > 0 && html`<p class="quiet">${t("trash.more", { count: more })}</p>`}
+    ${list.problem && html`<p class="bad">${list.problem}</p>`}
+    ${list.items.length > 0 && html`
+      <${Section} id="trashed" title=${t("trash.items")} count=${count(list.total)}>
+        <ul class="list">${list.items.map((item) => html`<${Row} key=${item.item_id} item=${item} days=${days} drop=${list.drop} />`)}</ul>
+        <${More} list=${list} />
       <//>`}
-    ${found?.items.length === 0 && html`<div class="empty"><h2>${t("trash.empty")}</h2></div>`}`;
+    ${list.total === 0 && html`<div class="empty"><h2>${t("trash.empty")}</h2></div>`}`;
 }
 
-function Row({ item, days }) {
+function Row({ item, days, drop }) {
   const types = useStore((state) => state.types);
   const [sure, setSure] = useState(false);
   const goes = new Date(Date.parse(item.trashed_at) + days * DAY_MS).toISOString();
   const size = item.file_size + (item.result?.file_size ?? 0);
   const end = item.wish === "delete" ? t("wish.delete") : t("trash.goes", { time: when(goes) });
   const name = item.result?.file_name ?? item.file_name;
+  const back = async () => {
+    await takeBack(item);
+    drop(item.item_id);
+  };
   const deleted = async () => {
     await removeForGood(item);
     forget(item);
@@ -79,7 +84,7 @@ function Row({ item, days }) {
       </div>
       ${mayWrite() && item.wish !== "delete" && html`
         <div class="item-actions">
-          <${Act} act=${() => takeBack(item)} icon="undo" label=${t("action.restore")} title=${t("trash.restoreOf", { name })} />
+          <${Act} act=${back} icon="undo" label=${t("action.restore")} title=${t("trash.restoreOf", { name })} />
           <button type="button" class="button small quiet" aria-label=${t("trash.deleteOf", { name })} title=${t("trash.deleteOf", { name })}
             onClick=${() => setSure(true)}><${Icon} name="trash" /></button>
         </div>`}
