@@ -4,7 +4,9 @@ Nobody adopts what such a worker leaves outside its process group, so it is for 
 It dies with the thread that began it (prctl, PR_SET_PDEATHSIG), so that thread is to live as long as the owner. Linux only.
 """
 
+import contextlib
 import gc
+import os
 import signal
 from collections.abc import Sequence
 
@@ -24,6 +26,9 @@ class OnlyWorker(ForkServer):
         self._fork = fork
         self._expects_one = False
         self._worker: tuple[int, Process] | None = None
+        self._end: int | None = None
+        """A descriptor that becomes readable when the worker has ended, where the kernel gives one."""
+
         self._begun: list[Born | Died] = []
 
     def expect_one(self) -> None:
@@ -53,6 +58,8 @@ class OnlyWorker(ForkServer):
         self._control = None
         self._worker, self._process = (number, self._process), None
         self._begun.append(Born(number, self._worker[1].pid))
+        with contextlib.suppress(OSError, AttributeError):
+            self._end = os.pidfd_open(self._worker[1].pid)
         return True
 
     def happened(self) -> Sequence[Born | Died]:
@@ -62,9 +69,18 @@ class OnlyWorker(ForkServer):
             code = process.poll()
             if code is not None:
                 signal_group(process, signal.SIGKILL)
-                self._worker = None
+                self._forget()
                 found.append(Died(number, code))
         return found
+
+    def descriptors(self) -> Sequence[int]:
+        return [*super().descriptors(), *([] if self._end is None else [self._end])]
+
+    def _forget(self) -> None:
+        self._worker = None
+        if self._end is not None:
+            os.close(self._end)
+            self._end = None
 
     def _ask(self, what: str, number: int) -> None:
         if self._worker is None or self._worker[0] != number:
@@ -84,7 +100,7 @@ class OnlyWorker(ForkServer):
             number, process = self._worker
             self._ask("kill", number)
             process.wait()
-            self._worker = None
+            self._forget()
         super().close()
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +74,20 @@ def test_it_builds_the_same_walls(tmp_path: Path) -> None:
         until_report(pool)
         assert pool.walls().missing == () or sandbox.status("best-effort").missing
         assert "seccomp" in " ".join(pool.walls().active) or sandbox.status("best-effort").missing
+
+
+def test_its_end_is_heard_at_once(tmp_path: Path) -> None:
+    """Without the descriptor of the process the pool would look again and again."""
+    warm = OnlyWorker("tests.convert.engines:sleeps_for_ever")
+    warm.expect_one()
+    with a_pool("sleeps_for_ever", warming=warm) as pool:
+        pool.submit(a_job(tmp_path))
+        (said,) = progresses(pool, 1)
+        (end,) = warm.descriptors()
+        assert not select.select([end], [], [], 0)[0]
+        os.kill(said.worker_pid, signal.SIGKILL)
+        assert select.select([end], [], [], 60)[0] == [end]
+        assert until_report(pool).kind == "crashed" and not warm.descriptors()
 
 
 def test_after_it_another_worker_begins(tmp_path: Path) -> None:
