@@ -258,10 +258,8 @@ def free_bytes(path: Path) -> int:
 
 def sha512_of(path: Path) -> str:
     """SHA-512 of a file in lower-case hex."""
-    digest = hashlib.sha512()
-    for block in blocks_of(path):
-        digest.update(block)
-    return digest.hexdigest()
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha512").hexdigest()
 
 
 def blocks_of(path: Path, size: int = CHUNK) -> Iterator[bytes]:

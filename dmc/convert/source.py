@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from dmc.files import CHUNK
-
+_AT_ONCE = 256 * 1024
 _PATIENCE_S = 1.0
 """How long the reading of one block may take when nobody wants the digest any more."""
 
@@ -56,9 +55,10 @@ class Source:
             self._file.close()  # Else the disk hangs, and the thread with it.
 
     def _read(self) -> None:
+        block = memoryview(bytearray(_AT_ONCE))
         try:
-            while not self._given_up and (block := self._file.read(CHUNK)):
-                self._digest.update(block)
+            while not self._given_up and (count := self._file.readinto(block)):
+                self._digest.update(block[:count])
         except OSError as problem:
             self._problem = problem
         self._ended = True

@@ -80,8 +80,10 @@ def _reading(monkeypatch: pytest.MonkeyPatch, of: str, read: Callable[[io.FileIO
     """Let the disk read a file of that name so."""
 
     class Slow(io.FileIO):
-        def read(self, size: int = -1) -> bytes:  # type: ignore[override]
-            return read(self, size)
+        def readinto(self, buffer: Any) -> int:
+            block = read(self, len(buffer))
+            buffer[: len(block)] = block
+            return len(block)
 
     really = Path.open
 
