@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "transfer.md"
-LAST = {"U": 26, "D": 14, "C": 17, "P": 9}
+LAST = {"U": 26, "D": 15, "C": 18, "P": 9}
 IDS = [f"{letter}{number}" for letter, last in LAST.items() for number in range(1, last + 1)]
 
 _TEST = re.compile(r"^\s*(?:async )?def (test_\w+)\(", re.M)

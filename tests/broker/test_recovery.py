@@ -109,7 +109,7 @@ def test_an_original_that_is_gone_or_changed_ends_its_item(house):
     assert house.ledger.get(changed.item_id).errors[0].code == "original_changed"
 
 
-def test_a_deletion_that_was_cut_is_begun_again(house):
+def test_D15_a_deletion_that_was_cut_is_begun_again(house):
     item = house.add()
     ended = item.changed(status=Status.FINISHED_WITH_ERRORS)
     house.ledger.change([Put(ended, 1)])

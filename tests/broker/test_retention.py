@@ -76,7 +76,7 @@ def days(house: House, count: float) -> None:
         house.settle()
 
 
-def test_what_lies_in_the_trash_comes_back_until_its_days_are_over(house: House) -> None:
+def test_D15_what_lies_in_the_trash_comes_back_until_its_days_are_over(house: House) -> None:
     item = done(house)
     trash(house.ledger, house.clock, item.item_id)
     days(house, 4.9)
@@ -93,13 +93,13 @@ def test_what_lies_in_the_trash_comes_back_until_its_days_are_over(house: House)
     assert house.storage.folder(item.item_id) is None
 
 
-def test_what_is_under_way_cannot_go_to_the_trash(house: House) -> None:
+def test_D15_what_is_under_way_cannot_go_to_the_trash(house: House) -> None:
     item = house.add()
     with pytest.raises(WrongStatus, match="Cancel it first"):
         trash(house.ledger, house.clock, item.item_id)
 
 
-def test_the_trash_goes_early_when_the_disk_is_short_and_nothing_else_does(house: House) -> None:
+def test_D15_the_trash_goes_early_when_the_disk_is_short_and_nothing_else_does(house: House) -> None:
     kept, trashed = done(house), done(house)
     trash(house.ledger, house.clock, trashed.item_id)
     house.settle()
@@ -111,7 +111,7 @@ def test_the_trash_goes_early_when_the_disk_is_short_and_nothing_else_does(house
     assert house.ledger.get(kept.item_id) == kept
 
 
-def test_what_is_deleted_for_good_does_not_come_back(house: House) -> None:
+def test_D15_what_is_deleted_for_good_does_not_come_back(house: House) -> None:
     item = done(house)
     trash(house.ledger, house.clock, item.item_id)
     wish(house.ledger, item.item_id, Wish.DELETE)
@@ -122,7 +122,7 @@ def test_what_is_deleted_for_good_does_not_come_back(house: House) -> None:
 
 
 @pytest.mark.parametrize("by", ["hand", "trash", "days"])
-def test_what_somebody_deleted_is_remembered_and_what_went_by_its_days_is_not(house: House, by: str) -> None:
+def test_C18_what_somebody_deleted_is_remembered_and_what_went_by_its_days_is_not(house: House, by: str) -> None:
     item = done(house)
     if by == "hand":
         delete(house.ledger, house.clock, item.item_id)
@@ -136,7 +136,7 @@ def test_what_somebody_deleted_is_remembered_and_what_went_by_its_days_is_not(ho
     assert house.storage.owner_of_deleted(item.item_id) == (None if by == "days" else "laptop")
 
 
-def test_on_a_full_disk_a_deletion_goes_on_without_being_remembered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_C18_on_a_full_disk_a_deletion_goes_on_without_being_remembered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     item = done(house)
     write = house.disk.write
 

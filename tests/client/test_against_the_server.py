@@ -151,7 +151,7 @@ def test_a_server_that_is_away_at_the_start_and_comes_back_gets_the_file(househo
         client.close()
 
 
-def test_what_somebody_cancels_and_deletes_before_the_client_looks_again_is_not_offered_again(household: Household) -> None:
+def test_C18_what_somebody_cancels_and_deletes_before_the_client_looks_again_is_not_offered_again(household: Household) -> None:
     client, house = household.client(), household.house
     try:
         (household.folder / "clip.mp4").write_bytes(b"content")

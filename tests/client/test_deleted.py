@@ -24,7 +24,7 @@ def deleted_at_the_server(world: World, status: str) -> str:
 
 
 @pytest.mark.parametrize("status", ["cancelled", "converted"])
-def test_what_somebody_deletes_at_the_server_before_the_client_looks_again_is_not_offered_again(world: World, status: str) -> None:
+def test_C18_what_somebody_deletes_at_the_server_before_the_client_looks_again_is_not_offered_again(world: World, status: str) -> None:
     deleted_at_the_server(world, status)
     received = world.server.received
     world.run(120, until=world.all_done)
@@ -36,7 +36,7 @@ def test_what_somebody_deletes_at_the_server_before_the_client_looks_again_is_no
     assert (world.folder / "clip.mp4").exists()
 
 
-def test_what_is_taken_out_of_the_servers_trash_comes_home(world: World) -> None:
+def test_C18_what_is_taken_out_of_the_servers_trash_comes_home(world: World) -> None:
     item_id = deleted_at_the_server(world, "converted")
     world.run(120, until=world.all_done)
     world.server.restore(item_id)
@@ -45,7 +45,9 @@ def test_what_is_taken_out_of_the_servers_trash_comes_home(world: World) -> None
 
 
 @pytest.mark.parametrize(("many", "looks"), [(1000, range(9, 12)), (1, range(3, 5))])
-def test_many_that_were_deleted_are_asked_about_more_rarely(world: World, monkeypatch: pytest.MonkeyPatch, many: int, looks: range) -> None:
+def test_C18_many_that_were_deleted_are_asked_about_more_rarely(
+    world: World, monkeypatch: pytest.MonkeyPatch, many: int, looks: range
+) -> None:
     asked: list[list[str]] = []
 
     class Counting(MemoryTransport):
@@ -67,7 +69,7 @@ def test_many_that_were_deleted_are_asked_about_more_rarely(world: World, monkey
     assert len(asked) in looks
 
 
-def test_a_result_that_is_deleted_while_it_is_fetched_is_not_converted_again(world: World) -> None:
+def test_C18_a_result_that_is_deleted_while_it_is_fetched_is_not_converted_again(world: World) -> None:
     class DeletedNow(MemoryTransport):
         def fetch(self, item_id: str, *more: Any, **named: Any) -> None:
             world.server.delete(item_id)

@@ -24,7 +24,7 @@ def test_watching_ends_when_all_that_is_left_waits_to_be_downloaded(world: World
     assert next(told, None) is None
 
 
-def test_what_is_deleted_at_the_server_ends_the_wait_and_is_sent_again_only_by_a_retry(world: World) -> None:
+def test_C18_what_is_deleted_at_the_server_ends_the_wait_and_is_sent_again_only_by_a_retry(world: World) -> None:
     outbox = MemoryOutbox(world.stored)
     clip = world.drop("clip.mp4")
     servers = [(world.addresses[0], MemoryTransport(world.server))]

@@ -262,7 +262,7 @@ def test_what_is_tried_again_at_the_server_after_its_failure_was_acknowledged_co
     assert (world.results(), len(world.server.items)) == ({"clip.mkv": RESULT + b"moving pictures"}, 1)
 
 
-def test_a_failed_item_that_the_server_has_deleted_is_asked_after_once_and_not_sent_again(world: World) -> None:
+def test_C18_a_failed_item_that_the_server_has_deleted_is_asked_after_once_and_not_sent_again(world: World) -> None:
     world.drop("clip.mp4")
     world.run(until=lambda: bool(world.server.items), converting=False)
     (item_id,) = world.server.items

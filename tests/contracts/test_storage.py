@@ -108,7 +108,7 @@ def test_removing_takes_everything_and_may_be_repeated(shelf):
     assert shelf.storage.places() == []
 
 
-def test_what_somebody_deleted_is_remembered_by_whoever_opens_it_next(shelf):
+def test_C18_what_somebody_deleted_is_remembered_by_whoever_opens_it_next(shelf):
     gone, other = IDS.next(), IDS.next()
     reader = shelf.anew()
     assert reader.owner_of_deleted(gone) is None
@@ -127,7 +127,7 @@ def test_a_line_that_was_cut_takes_no_other_with_it(shelf):
     assert [shelf.anew().owner_of_deleted(item_id) for item_id in (first, cut, last)] == ["laptop", None, "laptop"]
 
 
-def test_of_very_many_deletions_the_oldest_are_forgotten(shelf, monkeypatch):
+def test_C18_of_very_many_deletions_the_oldest_are_forgotten(shelf, monkeypatch):
     monkeypatch.setattr(deleted, "MOST", 5)
     ids, reader = [IDS.next() for _ in range(11)], shelf.anew()
     for item_id in ids:

@@ -206,7 +206,7 @@ def test_law_9_a_transfer_that_is_stopped_goes_on_later(transport: Transport, se
     assert (tmp_path / "temp").read_bytes() == CONTENT[::-1]
 
 
-def test_what_somebody_deleted_is_told_apart_from_what_is_not_known(transport: Transport, server: MemoryServer, tmp_path: Path) -> None:
+def test_C18_what_somebody_deleted_is_told_apart_from_what_is_not_known(transport: Transport, server: MemoryServer, tmp_path: Path) -> None:
     item = send(transport, parcel(tmp_path))
     unknown = "01a00000-0000-7000-8000-000000000000"
     server.delete(item.item_id)

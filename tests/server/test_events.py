@@ -83,7 +83,7 @@ async def test_a_snapshot_has_what_runs_and_the_front_of_the_queue_and_counts_th
     assert data["more"]
 
 
-async def test_a_deleted_item_is_told_as_gone(running: House, http: aiohttp.ClientSession) -> None:
+async def test_D15_a_deleted_item_is_told_as_gone(running: House, http: aiohttp.ClientSession) -> None:
     item_id = await running.upload(http, b"1")
     done = running.finish(item_id, b"r")
     async with listening(http) as stream:

@@ -162,7 +162,7 @@ async def test_D14_a_result_is_acknowledged_by_its_digest_and_may_be_twice(runni
     assert item.acknowledged_at is not None
 
 
-async def test_a_finished_item_can_be_deleted(running: House, http: aiohttp.ClientSession) -> None:
+async def test_D15_a_finished_item_can_be_deleted(running: House, http: aiohttp.ClientSession) -> None:
     item_id = await running.upload(http, b"x")
     running.finish(item_id, b"r")
     async with http.delete(f"{ITEMS}/{item_id}") as reply:

@@ -18,7 +18,7 @@ async def ids(http: aiohttp.ClientSession, path: str) -> list[str]:
         return [item["item_id"] for item in (await reply.json())["items"]]
 
 
-async def test_what_is_deleted_is_hidden_and_comes_back(house: House) -> None:
+async def test_D15_what_is_deleted_is_hidden_and_comes_back(house: House) -> None:
     await house.start(trash_days=7)
     http = house.client()
     item_id = await house.upload(http, b"x")
@@ -89,7 +89,7 @@ def broker_removes(house: House, item_id: str) -> None:
     assert house.ledger.get(item_id) is None
 
 
-async def test_whoever_sent_an_item_is_told_that_somebody_deleted_it(house: House) -> None:
+async def test_C18_whoever_sent_an_item_is_told_that_somebody_deleted_it(house: House) -> None:
     await house.start(trash_days=7)
     http, stranger = house.client(), house.client(house.tokens.create("stranger"))
     item_id = await house.upload(http, b"x")
@@ -104,7 +104,7 @@ async def test_whoever_sent_an_item_is_told_that_somebody_deleted_it(house: Hous
     assert (await deleted(http, item_id), await deleted(stranger, item_id)) == ([item_id], []), "the trash was emptied"
 
 
-async def test_what_is_deleted_for_good_is_remembered_and_what_went_by_its_days_is_not(house: House) -> None:
+async def test_C18_what_is_deleted_for_good_is_remembered_and_what_went_by_its_days_is_not(house: House) -> None:
     await house.start()
     http = house.client()
     by_hand, by_age = [await house.upload(http, name) for name in (b"x", b"y")]
