@@ -44,7 +44,7 @@ def _stream_entry(plan: StreamPlan, before: MediaFacts, after: MediaFacts | None
     if after is not None and code is not None and not any(timecode.same(code, timecode.said_in(t)) for t in _all_tags(after)):
         outcome, reason = "lost", f"it holds the timecode {code}, which did not come along"
     if now is not None:
-        lost = _lost_marks(then, now) + ([] if after is None or then.cover else _lost_tags(then, after))
+        lost = _lost_marks(then, now) + _lost_choice(then, now, after) + ([] if after is None or then.cover else _lost_tags(then, after))
         if lost:
             outcome, reason = "changed", f"{reason}; not kept: {', '.join(lost)}"
     return StreamEntry(
@@ -73,6 +73,12 @@ def _lost_marks(then: StreamFacts, now: StreamFacts) -> list[str]:
     flags = {"forced", "hearing_impaired", "visual_impaired", "comment", "original", "dub", "captions"}
     lost += [f"flag {flag}" for flag in then.dispositions if flag in flags and flag not in now.dispositions]
     return lost
+
+
+def _lost_choice(then: StreamFacts, now: StreamFacts, after: MediaFacts | None) -> list[str]:
+    """That players are to choose this stream. Where there is no other of its type they do anyway, and many kinds of files do not say it."""
+    others = [] if after is None else [s for s in after.streams if s.type == now.type and not s.cover and s.index != now.index]
+    return ["flag default"] if others and "default" in then.dispositions and "default" not in now.dispositions else []
 
 
 def _lost_tags(then: StreamFacts, after: MediaFacts) -> list[str]:

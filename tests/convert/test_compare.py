@@ -5,7 +5,11 @@ from pathlib import Path
 import av
 import pytest
 
-from dmc.convert.compare import _tag_entries
+from dmc.conversions import MediaType
+from dmc.convert.compare import _tag_entries, stream_entries
+from dmc.convert.facts import MediaFacts, StreamFacts
+from dmc.convert.plan import Plan, StreamPlan
+from dmc.convert.transcode import Transcoded
 from tests.convert.clips import clip
 from tests.convert.works import convert
 
@@ -45,3 +49,33 @@ def test_what_a_stream_says_of_itself_is_told_where_it_is_lost(tmp_path: Path) -
     assert (entry.outcome, "not kept: tag CAMERA_ANGLE" in entry.reason) == ("changed", True)
     (entry, *_) = convert(source, "h265", tmp_path / "mkv").receipt.streams
     assert "not kept" not in entry.reason
+
+
+def _tracks(*defaults: bool) -> MediaFacts:
+    tracks = [StreamFacts(n, "audio", "aac", dispositions=("default",) if chosen else ()) for n, chosen in enumerate(defaults)]
+    return MediaFacts(media_type=MediaType.VIDEO, container="matroska,webm", file_size=1, streams=tuple(tracks))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ((False, True), (False, True), [False, False]),
+        ((False, True), (True, False), [False, True]),
+        ((True, True), (False, False), [True, True]),
+        ((True,), (False,), [False]),  # Players choose it anyway.
+    ],
+)
+def test_which_track_players_are_to_choose_is_compared(before: tuple[bool, ...], after: tuple[bool, ...], told: list[bool]) -> None:
+    streams = tuple(StreamPlan(n, "audio", "aac", "copy", "kept", "fits") for n in range(len(before)))
+    plan = Plan("convert", "", "mkv", "mkv", streams)
+    entries = stream_entries(plan, _tracks(*before), _tracks(*after), Transcoded(targets={n: n for n in range(len(before))}))
+    assert ["not kept: flag default" in entry.reason for entry in entries] == told
+    assert [entry.outcome == "changed" for entry in entries] == told
+
+
+@pytest.mark.parametrize("kind", ["mp4", "h265", "vp9"])
+def test_the_track_that_players_are_to_choose_stays_the_same(tmp_path: Path, kind: str) -> None:
+    source = clip(tmp_path / "film.mkv", sound=({"codec": "aac"}, {"codec": "aac", "flags": ["default"]}))
+    done = convert(source, kind, tmp_path / kind)
+    assert not [entry.reason for entry in done.receipt.streams if "flag" in entry.reason]
+    assert ["default" in stream.dispositions for stream in done.facts.streams if stream.type == "audio"] == [False, True]

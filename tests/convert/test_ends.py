@@ -13,7 +13,7 @@ from PIL import Image
 from dmc.convert.ends import cut_off
 from dmc.convert.limits import Limits
 from dmc.convert.probe import probe
-from tests.convert.clips import clip
+from tests.convert.clips import clip, song
 from tests.convert.works import convert
 
 
@@ -82,6 +82,27 @@ def test_kinds_that_no_length_betrays_are_flagged_in_report_and_receipt(tmp_path
     assert done.report.kind == "converted"
     assert "cut off" in (done.report.reason or "")
     assert done.receipt.warnings == (done.receipt.reason,)
+
+
+SAYING_NOTHING: dict[str, Callable[[Path], Path]] = {
+    "film.ts": lambda path: _sound(path, "mp2"),
+    "film.mpg": lambda path: _sound(path, "mp2"),
+    "talk.aac": lambda path: song(path, "aac", seconds=5, layout="mono"),
+    "talk.mp3": lambda path: _sound(path, "libmp3lame", write_xing="0"),
+    "live.webm": lambda path: _sound(path, "libopus", live="1"),
+}
+
+
+@pytest.mark.parametrize("name", SAYING_NOTHING)
+def test_kinds_that_say_nothing_of_their_length_are_taken_as_they_are(tmp_path: Path, name: str) -> None:
+    """docs/what-happens-when.md names them: nobody can tell that their tail is missing."""
+    data = SAYING_NOTHING[name](tmp_path / f"whole-{name}").read_bytes()
+    source = tmp_path / name
+    source.write_bytes(data[: int(0.6 * len(data))])
+    assert cut_off(source) is None
+    done = convert(source, "flac", tmp_path / "out")
+    assert done.report.kind == "converted" and "cut off" not in (done.report.reason or "")
+    assert 2.0 < (done.facts.duration_s or 0) < 4.0, "of five seconds"
 
 
 def test_what_stays_as_it_is_although_it_was_cut_off_says_so(tmp_path: Path) -> None:
