@@ -2,7 +2,6 @@
 
 import asyncio
 import stat
-import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from dmc.cli.main import run
 from dmc.config import load_client
 from dmc.pairing import PAIR_CODES
+from tests.loops import LoopApart
 from tests.server.certificates import certificate
 from tests.server.conftest import House
 
@@ -27,20 +27,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a server in a thread of its own, with TLS or without."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
+    loop = LoopApart()
     house = House(tmp_path / "server")
 
     def started(tls: bool, base_path: str = "") -> House:
         house.tls = certificate(tmp_path, "server") if tls else None
-        asyncio.run_coroutine_threadsafe(house.start(base_path=base_path), loop).result(10)
+        loop.do(house.start(base_path=base_path))
         return house
 
     yield started
-    asyncio.run_coroutine_threadsafe(house.stop(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
+    loop.do(house.stop())
     loop.close()
 
 

@@ -31,6 +31,7 @@ from tests.convert.rooms import (
     until,
     until_report,
 )
+from tests.patience import PATIENCE_S
 
 Opens = Callable[..., AbstractContextManager[Any]]
 
@@ -204,9 +205,9 @@ def test_poll_never_blocks(processes: Opens, tmp_path: Path) -> None:
         runs.submit(a_job(tmp_path))
         progresses(runs, 1)
         began = time.monotonic()
-        for _ in range(200):
+        for _ in range(5000):
             assert runs.poll() == []
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < PATIENCE_S, "each would have had time to wait for something"
 
 
 def test_cancel_kills_at_once_and_says_so_once(processes: Opens, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from dmc.convert.pool import WorkerPool
 from dmc.errors import UsageFault
 from dmc.jobs import Report
 from tests.convert.rooms import a_job, a_pool, is_alive, progresses, reports, until_report
+from tests.patience import PATIENCE_S
 
 _HOUSEHOLD = """
 import pathlib, sys, time
@@ -42,7 +43,7 @@ with a_pool("sleeps_for_ever", method={method!r}) as pool:
 """
 
 
-def _until(what: Callable[[], bool], patience_s: float = 10.0) -> bool:
+def _until(what: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
     end = time.monotonic() + patience_s
     while not what() and time.monotonic() < end:
         time.sleep(0.002)
@@ -199,8 +200,8 @@ def test_wake_ends_a_wait_at_once() -> None:
         caller = threading.Timer(0.05, pool.wake)
         began = time.monotonic()
         caller.start()
-        pool.wait(30.0)
-        assert time.monotonic() - began < 5.0
+        pool.wait(10 * PATIENCE_S)
+        assert time.monotonic() - began < PATIENCE_S
         caller.join()
         pool.poll()
         began = time.monotonic()

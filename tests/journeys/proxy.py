@@ -40,7 +40,8 @@ class Proxy:
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen()
         self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._taking = threading.Thread(target=self._accept, daemon=True)
+        self._taking.start()
 
     def _accept(self) -> None:
         while True:
@@ -114,6 +115,9 @@ class Proxy:
     def close(self) -> None:
         """Stop listening and drop every connection."""
         self._released.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # Who waits in it is only woken so, and would take one more connection else.
+        self._taking.join()
         self._listener.close()
         with self._lock:
             left = list(self._open)

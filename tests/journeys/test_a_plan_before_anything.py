@@ -90,8 +90,13 @@ def test_ctrl_c_ends_a_plan_without_a_trace(house: Household, tmp_path: Path, fo
     assert list((tmp_path / "temp").iterdir()) == []
 
 
-def test_a_servers_own_type_is_usable_from_the_client(house: Household, folder: Path) -> None:
-    house.start_server()
+def test_a_servers_own_type_is_usable_from_the_client(tmp_path: Path, folder: Path) -> None:
+    with household(tmp_path / "home", server_settings=OWN_TYPE) as house:  # The other one is of those whom no server disturbs.
+        house.start_server()
+        _use_the_own_type(house, folder)
+
+
+def _use_the_own_type(house: Household, folder: Path) -> None:
     told = json.loads(house.dmc("types", "--server", f"127.0.0.1:{house.port}", "--json"))["types"]
     tiny = next(kind for kind in told if kind["name"] == "tiny")
     assert tiny["base"] == "h265" and next(option for option in tiny["options"] if option["name"] == "crf")["default"] == 40

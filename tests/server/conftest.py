@@ -32,6 +32,7 @@ from dmc.server.policy import ServerLimits
 from dmc.server.tls import Tls
 from dmc.server.tokens import Tokens
 from dmc.server.tus_headers import format_metadata
+from tests.ports import Port
 
 LIMITS = ServerLimits(max_file_size=64 * 1024 * 1024, disk_floor_bytes=0)
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -69,6 +70,7 @@ class House:
         self.instance = load_instance_id(data, self.disk)
         self.server: Server | None = None
         self.address = ("127.0.0.1", 0)
+        self._port: Port | None = None
         self._sessions: list[aiohttp.ClientSession] = []
 
     def make(self, limits: ServerLimits = LIMITS) -> Server:
@@ -113,7 +115,9 @@ class House:
 
     async def start(self, limits: ServerLimits = LIMITS, **changed: Any) -> "House":
         self.server = self.make(replace(limits, **changed))
-        self.address = await self.server.start("127.0.0.1", self.address[1])
+        if self._port is None:
+            self._port = Port()
+        self.address = await self.server.start("127.0.0.1", self._port.number)
         return self
 
     async def restart(self, **changed: Any) -> None:
@@ -126,6 +130,9 @@ class House:
             await session.close()
         if self.server is not None:
             await self.server.stop()
+        if self._port is not None:
+            self._port.close()
+            self._port = None
 
     @property
     def url(self) -> str:

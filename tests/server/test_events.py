@@ -12,6 +12,7 @@ import pytest
 
 from dmc.broker.ledger import Delete
 from dmc.protocol import EVENTS
+from dmc.server import app
 from dmc.server import feed as feeds
 from dmc.server.auth import Caller
 from dmc.server.events import Events
@@ -150,13 +151,14 @@ async def test_a_listener_that_leaves_is_no_fault(running: House, http: aiohttp.
     assert "Error" not in caplog.text
 
 
-async def test_streams_end_first_when_the_server_stops(running: House, http: aiohttp.ClientSession) -> None:
-    async with listening(http) as stream:
+async def test_streams_end_first_when_the_server_stops(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "STOP_S", 10 * PATIENCE_S)
+    await house.start()
+    async with listening(house.client()) as stream:
         await stream.until("snapshot")
-        assert running.server is not None
-        began = asyncio.get_running_loop().time()
-        await running.server.stop()
-        assert asyncio.get_running_loop().time() - began < 3
+        assert house.server is not None
+        async with asyncio.timeout(PATIENCE_S):
+            await house.server.stop()
         assert (await stream.next())[0] == "resync"
         assert (await stream.next())[0] == "end"
 

@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import os
-import time
 
 import aiohttp
 import pytest
 
 from dmc.protocol import ITEMS, UPLOADS
+from dmc.server import app
 from tests.patience import PATIENCE_S
 from tests.server.conftest import House
 from tests.server.raw import connection, patch, request
@@ -81,7 +81,6 @@ async def test_U12_a_new_request_takes_over_from_a_stalled_one(running: House, h
     async with connection(running) as raw:
         await raw.send(patch(running, path, 0, len(BODY)) + BODY[:20])
         await offset_reaches(running, path, 20)
-        began = time.monotonic()
         if method == "HEAD":
             assert await running.offset(http, path) == 20
         elif method == "DELETE":
@@ -90,9 +89,8 @@ async def test_U12_a_new_request_takes_over_from_a_stalled_one(running: House, h
         else:
             assert (await running.patch(http, path, 20, BODY[20:])).status == 204
             assert running.stored(path) == BODY
-        assert time.monotonic() - began < 1.0
         status, _ = await raw.answer()
-        assert status == 423
+        assert status == 423, "it was told so, and did not end by its own silence"
 
 
 async def test_U12_racing_patches_never_interleave(running: House, http: aiohttp.ClientSession) -> None:
@@ -196,16 +194,18 @@ async def test_U21_another_expectation_is_refused(running: House, http: aiohttp.
         assert (await raw.answer())[0] == 417
 
 
-async def test_U23_a_stop_saves_what_came_answers_503_and_is_quick(running: House, http: aiohttp.ClientSession) -> None:
+async def test_U23_a_stop_saves_what_came_answers_503_and_waits_for_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "STOP_S", 10 * PATIENCE_S)
+    running = await house.start()
+    http = running.client()
     path = await running.create(http, len(BODY))
     assert running.server is not None
     async with connection(running) as raw, connection(running) as idle:
         await idle.send(request(running, "GET", ITEMS))
         await raw.send(patch(running, path, 0, len(BODY)) + BODY[:40])
         await offset_reaches(running, path, 40)
-        began = time.monotonic()
-        await running.server.stop()
-        assert time.monotonic() - began < 3.0
+        async with asyncio.timeout(PATIENCE_S):
+            await running.server.stop()
         status, fields = await raw.answer()
         assert (status, fields["upload-offset"]) == (503, "40")
     await running.start()

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -48,13 +47,11 @@ class Process:
         host, port = (await self.process.stdout.readline()).decode().split()
         self.url = f"http://{host}:{port}"
 
-    async def end(self, how: signal.Signals) -> float:
-        """Seconds until it was gone."""
+    async def end(self, how: signal.Signals) -> None:
         assert self.process is not None
-        began = time.monotonic()
         self.process.send_signal(how)
-        await self.process.wait()
-        return time.monotonic() - began
+        async with asyncio.timeout(PATIENCE_S):
+            await self.process.wait()
 
     @asynccontextmanager
     async def client(self) -> Any:
@@ -87,7 +84,7 @@ async def test_U8_U23_a_server_ended_in_the_middle_keeps_every_promise(tmp_path:
     for _ in range(3):
         sending = asyncio.ensure_future(send_slowly(process, path, promised[-1], promised))
         await stored_reaches(process.data, promised[-1] + 2 * 1024 * 1024)
-        assert await process.end(how) < 3.0
+        await process.end(how)
         await asyncio.wait({sending})
         assert sending.exception() is None or isinstance(sending.exception(), aiohttp.ClientError)
         await process.start()
