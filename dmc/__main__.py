@@ -5,6 +5,7 @@ can end it in silence.
 """
 
 import gc
+import io
 import os
 import sys
 
@@ -29,6 +30,8 @@ def _run(arguments: list[str]) -> int:
     from dmc.interrupt import lose_no_interrupt, nothing_to_interrupt, undisturbed
 
     lose_no_interrupt()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # What a terminal's alphabet lacks is written out, as on stderr.
     warming = None
     try:
         if will_convert(arguments):

@@ -120,8 +120,10 @@ def serve(door: socket.socket) -> None:
                     os.kill(pid, signal.SIGKILL)
                 os._exit(0)
             if (pid := os.fork()) == 0:
+                for ours in (door, *(line for _, line in children.values())):
+                    ours.detach()  # Closed below, with all else that is not its own.
                 _become(order, handles)
-                return  # And with it go the objects of what was closed, before anything else is opened.
+                return
             for stream in handles[1:]:
                 os.close(stream)
             line = socket.socket(fileno=handles[0])

@@ -1,7 +1,8 @@
 """`dmc completion bash | zsh | fish`: the script that lets a shell ask dmc what may be typed next.
 
 All three ask in the framework's own way for fish, which answers with a line per word and its meaning behind a tab: nothing of an
-answer is ever run by the shell, since meanings hold names of files.
+answer is ever run by the shell, since meanings hold names of files. A meaning is never broken into lines, however narrow the
+terminal is: the next line would be taken for an offer.
 """
 
 from enum import StrEnum
@@ -11,7 +12,7 @@ import typer
 
 from dmc.cli.render import screen_of
 
-_ASK = "_DMC_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION={action} _TYPER_COMPLETE_ARGS={typed} {dmc} 2>/dev/null"
+_ASK = "COLUMNS=1000 _DMC_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION={action} _TYPER_COMPLETE_ARGS={typed} {dmc} 2>/dev/null"
 
 _BASH = """\
 # Completion of dmc for bash. Put this into ~/.bashrc:  source <(dmc completion bash)

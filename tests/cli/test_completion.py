@@ -69,6 +69,12 @@ def test_commands_and_types_are_offered_in_a_real_shell(shell: str, dmc: Path) -
 
 
 @pytest.mark.parametrize("shell", ASK)
+def test_in_a_narrow_terminal_meanings_do_not_become_offers(shell: str, dmc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    assert ASK[shell]("dmc comp", dmc) == ["completion"]
+
+
+@pytest.mark.parametrize("shell", ASK)
 def test_a_file_that_is_called_like_a_command_line_is_never_run(shell: str, dmc: Path) -> None:
     evil = dmc.parent / "$(touch pwned)`touch pwned`;touch pwned.wav"
     evil.write_bytes(b"RIFF$\0\0\0WAVEfmt " + bytes(100))

@@ -174,3 +174,13 @@ def test_an_error_that_ends_a_service_is_found_in_the_journal_by_its_priority(tm
         assert run(["server", "run", "--config", str(settings)]) == 2
     lines = journal.read_text().splitlines()
     assert "listen_on_prt" in lines[0] and all(line.startswith("<3>") for line in lines)
+
+
+def test_a_terminal_of_few_letters_is_no_fault(tmp_path: Path) -> None:
+    name = "\N{BLACK STAR}.wav"
+    (tmp_path / name).write_bytes(b"RIFF....WAVE")
+    environment = {**os.environ, "DMC_HOME": str(tmp_path), "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}
+    command = [sys.executable, "-m", "dmc", "convert", "--dry-run", "--to", "opus", name]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert b"\\u2605.wav" in done.stdout
