@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -27,6 +28,9 @@ INDEX_FILE = "index.json"
 SCHEMA = 1
 _SECTIONS = tuple(status.value for status in Status)
 _PAGE = 500
+_KEPT = 2000
+"""Items that stay read, about 2 KB each: everybody asks for the same few, the queue and what has just changed."""
+
 _DIGEST = re.compile(rb'"sha512_checksum":"([0-9a-f]{128})"')
 
 
@@ -37,6 +41,7 @@ class LedgerJson:
         self._document = document
         self._by_key = Lookup(document, _keys_in)
         self._by_content = Lookup(document, _contents_in)
+        self._item = lru_cache(_KEPT)(item_of)
 
     @classmethod
     def open(
@@ -118,7 +123,7 @@ class LedgerJson:
     def get(self, item_id: str) -> Item | None:
         self._document.refresh()
         entry = self._document.get(item_id)
-        return None if entry is None else item_of(entry)
+        return None if entry is None else self._item(entry)
 
     def select(self, status: Status | None = None, client_id: str | None = None, after: str = "", limit: int = 200) -> list[Item]:
         self._document.refresh()
@@ -126,7 +131,7 @@ class LedgerJson:
         found: list[Item] = []
         for entry in self._entries(status, after, limit if client_id is None else _PAGE):
             if needle in entry.raw:  # Much quicker than reading the record, but another field may hold the same text.
-                item = item_of(entry)
+                item = self._item(entry)
                 if client_id in (None, item.client_id):
                     found.append(item)
             if len(found) == limit:
@@ -204,7 +209,7 @@ class LedgerJson:
         changes = self._document.changes_since(seq)
         if changes is None:
             return None
-        return [Change(number, key, None if entry is None else item_of(entry)) for number, key, entry in changes]
+        return [Change(number, key, None if entry is None else self._item(entry)) for number, key, entry in changes]
 
     def watch(self, seq: int, timeout_s: float) -> int:
         return self._document.watch(seq, timeout_s)
