@@ -244,15 +244,16 @@ class Broker:
         for action in actions:
             self._do(action)
         self._decided_for = basis
-        self._waiting = why_waiting(
-            stance,
-            to_do=self._queue.to_do,
-            resting=len(resting),
-            running=len(running),
-            free_slots=free,
-            has_room=room.above_floor,
-            no_room=no_room,
-        )
+        if not actions:  # Else it is told with the next step: between two small files nobody waits for anything else than before.
+            self._waiting = why_waiting(
+                stance,
+                to_do=self._queue.to_do,
+                resting=len(resting),
+                running=len(running),
+                free_slots=free,
+                has_room=room.above_floor,
+                no_room=no_room,
+            )
         return bool(actions)
 
     def _do(self, action: Action) -> None:

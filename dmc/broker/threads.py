@@ -35,12 +35,15 @@ class ThreadIndex:
         self._written: tuple[float, list[Thread]] | None = None
         self._read: tuple[tuple[int, int], dict[str, Progress]] | None = None
 
-    def write(self, threads: Iterable[Thread]) -> None:
-        """Tell who works on what; does nothing if that is known or was told less than half a second ago."""
+    def write(self, threads: Iterable[Thread], *, at_once: bool = False) -> None:
+        """Tell who works on what; does nothing if that is known or was told less than half a second ago, unless it shall be `at_once`.
+
+        Small files begin and end more often than that; whoever reads asks the ledger what is in progress.
+        """
         wanted, now = list(threads), self._clock.monotonic()
         if self._written is not None:
             at, known = self._written
-            if known == wanted or (now - at < WRITE_EVERY_S and bool(known) == bool(wanted)):
+            if known == wanted or (now - at < WRITE_EVERY_S and not at_once):
                 return
         index = {
             str(thread.progress.worker_pid): {

@@ -24,7 +24,9 @@ from dmc.log import Log
 
 _LOG = Log("broker")
 
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S, BUSY_LOOK_S = 0.02, 0.25
+"""So often the ledger is looked at while something runs: where a slot is free, and where none is, so that only a wish could matter."""
+
 STOP_WAIT_S = 10.0
 
 
@@ -83,7 +85,7 @@ class Workbench:
 
     def wait(self) -> None:
         """Until a worker says something, or it is time to look at the ledger."""
-        self._executor.wait(LOOK_EVERY_S)
+        self._executor.wait(LOOK_EVERY_S if self._executor.free_slots() else BUSY_LOOK_S)
 
     def claim(self, item_id: str) -> None:
         """Begin to convert an item that is to do: line, folder, job. What a twin has made already is taken over instead."""
@@ -175,9 +177,9 @@ class Workbench:
             self._attempts.rest(report.item_id)
         return ended
 
-    def tell(self) -> None:
+    def tell(self, *, at_once: bool = False) -> None:
         """Write the thread index."""
-        self._threads.write(_threads(self.running, self._progress.values()))
+        self._threads.write(_threads(self.running, self._progress.values()), at_once=at_once)
 
     def close(self) -> None:
         """Kill every job, write down what was reported before, put the rest back. No process of the executor lives then."""
@@ -196,7 +198,7 @@ class Workbench:
         for item_id in list(self.running):
             self.put_back(item_id)
         self.reports.clear()
-        self.tell()
+        self.tell(at_once=True)
 
     def _write_down(self, report: Report) -> None:
         try:

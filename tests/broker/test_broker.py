@@ -433,6 +433,8 @@ def test_progress_stands_in_the_thread_index(house):
     assert house.threads.read()[item.item_id].fraction == 0.25
     house.workers.convert(item.item_id)
     house.settle()
+    house.clock.advance(1)
+    house.settle()
     assert house.threads.read() == {}
 
 

@@ -134,6 +134,8 @@ def test_the_thread_index_names_the_worker_and_what_it_holds(tmp_path, clock):
     written = json.loads((tmp_path / "threads.json").read_text())
     assert {key: written["99"][key] for key in ("pid", "item_id", "version")} == {"pid": 99, "item_id": "i", "version": 2}
     index.write([])
+    assert ThreadIndex(tmp_path, RealDisk(), clock).read() == {"i": progress}, "an end is told with the next turn, half a second later"
+    index.write([], at_once=True)
     assert ThreadIndex(tmp_path, RealDisk(), clock).read() == {}
 
 
