@@ -14,8 +14,14 @@ import pytest
 from tests.convert.clips import clip
 from tests.journeys.household import wait_for
 
-_BEGIN = "import os, sys; from dmc.__main__ import main; os.write(int(sys.argv.pop(1)), b'!'); main()"
-"""Says when it begins: before that, a Ctrl-C is the interpreter's own affair."""
+_BEGIN = """
+import os, sys
+line = int(sys.argv.pop(1))
+sys.addaudithook(lambda event, told: event == "import" and told[0] == "dmc.interrupt" and os.write(line, b"!"))
+from dmc.__main__ import main
+main()
+"""
+"""Says when `main` is at its first import: before that, a Ctrl-C is the interpreter's own affair."""
 
 
 class End(NamedTuple):
