@@ -51,7 +51,7 @@ def damages(facts: MediaFacts, plan: Plan, done: Transcoded, name: str) -> list[
 def _missing_tail(facts: MediaFacts, plan: Plan, done: Transcoded, name: str) -> str | None:
     promised = _promised_s(facts)
     spans = [done.made[s.index].span for s in plan.streams if s.index in done.made and s.type in ("video", "audio")]
-    ends = [span.end - done.shift for span in spans if span.end is not None]
+    ends = [end - done.shift for end in (span.shown.end for span in spans) if end is not None]
     if not ends:
         raise DamagedMedia(f"{name}: nothing in it can be decoded.", _HINT)
     reached = float(max(ends))

@@ -1,6 +1,6 @@
 """Decodes one stream packet by packet: a bad packet costs itself only, everything is counted, every frame gets a time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from av.audio.codeccontext import AudioCodecContext
@@ -11,6 +11,7 @@ from av.video.frame import VideoFrame
 
 from dmc.convert.media import FRAME_BAD, AnyPacket, Decoded, context_of, reason_of
 from dmc.convert.sidedata import libav_has_said_enough
+from dmc.convert.ticks import Reach
 from dmc.errors import TooLarge
 
 JITTER = Fraction(1, 25)
@@ -22,10 +23,9 @@ _COMPLAINTS_HEARD = 20
 
 @dataclass(slots=True)
 class Span:
-    """What really decoded from one stream: frames, samples, and times in seconds on the container's clock.
+    """What really decoded from one stream: frames, samples, and how far they reach, on the container's clock.
 
-    `start` is when the first frame begins, `last` when the last one begins, `end` when it ends; `coded_start` and `coded_last` are
-    the same of packets, which may come earlier: decoders swallow priming, edit lists hide frames.
+    `shown` is about frames, `coded` about packets, which may come earlier: decoders swallow priming, edit lists hide frames.
     `jumps` counts how often sound stepped back in time; such timestamps are not believed, samples are counted instead.
     """
 
@@ -37,27 +37,14 @@ class Span:
     corrupt: int = 0
     jumps: int = 0
     first_error: str = ""
-    start: Fraction | None = None
-    last: Fraction | None = None
-    end: Fraction | None = None
-    coded_start: Fraction | None = None
-    coded_last: Fraction | None = None
-
-    def cover(self, at: Fraction, length: Fraction) -> None:
-        """Something of `length` seconds begins at `at`."""
-        self.start = at if self.start is None else min(at, self.start)
-        self.last = at if self.last is None else max(at, self.last)
-        self.end = at + length if self.end is None else max(at + length, self.end)
-
-    def cover_packet(self, at: Fraction) -> None:
-        """A packet is to be shown at `at`."""
-        self.coded_start = at if self.coded_start is None else min(at, self.coded_start)
-        self.coded_last = at if self.coded_last is None else max(at, self.coded_last)
+    shown: Reach = field(default_factory=Reach)
+    coded: Reach = field(default_factory=Reach)
 
     @property
     def seconds(self) -> Fraction:
         """From the first frame's start to the last frame's end."""
-        return Fraction(0) if self.start is None or self.end is None else self.end - self.start
+        start, end = self.shown.start, self.shown.end
+        return Fraction(0) if start is None or end is None else end - start
 
 
 class Decoder:
@@ -74,15 +61,18 @@ class Decoder:
         self._name = name
         self._context = context_of(stream)
         self._counts = guesses_times(stream)
-        self._last: Fraction | None = None
-        self._usual_gap: Fraction | None = None
+        self._coded_base = self._base = stream.time_base or Fraction(1, 1000)
+        self._last: int | None = None
+        self._usual_gap: int | Fraction | None = None
+        self._sound_end: Fraction | None = None
+        self._sample = Fraction(1)
 
     def decode(self, packet: AnyPacket | None) -> list[Decoded]:
         """The frames of `packet`; None for the ones still held back at the end. A bad packet gives none and is counted."""
         if packet is not None:
             self.span.packets += 1
             if packet.pts is not None:
-                self.span.cover_packet(packet.pts * packet.time_base)
+                self.span.coded.cover(packet.pts, 0, self._coded_base)
         if not isinstance(self._context, VideoCodecContext | AudioCodecContext):
             return []
         try:
@@ -104,35 +94,36 @@ class Decoder:
         if isinstance(frame, AudioFrame):
             if frame.samples == 0:
                 return False
-            at, length = self._place_sound(frame), Fraction(frame.samples, frame.sample_rate)
+            self._place_sound(frame)
             span.samples += frame.samples
             span.sample_rate = frame.sample_rate
         else:
-            at, length = self._place_picture(frame)
+            self._place_picture(frame)
         if frame.is_corrupt:
             span.corrupt += 1
             self._count_complaint()
         span.frames += 1
-        span.cover(at, length)
         return True
 
     def _count_complaint(self) -> None:
         if self.span.errors + self.span.corrupt == _COMPLAINTS_HEARD:
             libav_has_said_enough()
 
-    def _place_sound(self, frame: AudioFrame) -> Fraction:
-        base = frame.time_base or self.stream.time_base
+    def _place_sound(self, frame: AudioFrame) -> None:
+        base, rate = frame.time_base or self.stream.time_base, frame.sample_rate
         stated = frame.pts * base if frame.pts is not None and base else None
-        if self.span.end is None:
+        if self._sound_end is None:
             at = self._first_sound(stated)
-        elif self._counts or stated is None or stated <= self.span.end + JITTER:
-            at = self.span.end
+        elif self._counts or stated is None or stated <= self._sound_end + JITTER:
+            at = self._sound_end
             self.span.jumps += not self._counts and stated is not None and stated < at - JITTER
         else:
             at = stated
-        frame.time_base = Fraction(1, frame.sample_rate)
-        frame.pts = round(at * frame.sample_rate)
-        return at
+        self._sound_end = at + Fraction(frame.samples, rate)
+        if self._sample.denominator != rate:
+            self._sample = Fraction(1, rate)
+        frame.time_base, frame.pts = self._sample, round(at * rate)
+        self.span.shown.cover(at * rate, frame.samples, self._sample)
 
     def _first_sound(self, stated: Fraction | None) -> Fraction:
         """Where sound begins: the first timestamp, unless the container says that the stream begins well after it."""
@@ -142,24 +133,27 @@ class Decoder:
             return promised or Fraction(0)
         return stated
 
-    def _place_picture(self, frame: VideoFrame) -> tuple[Fraction, Fraction]:
-        base = frame.time_base or self.stream.time_base or Fraction(1, 1000)
-        length = frame.duration * base if frame.duration and frame.duration > 0 else self._gap()
-        frame.time_base = base  # Frames that were held back to the end come without one.
+    def _place_picture(self, frame: VideoFrame) -> None:
+        base = frame.time_base or self._base
+        if base != self._base:
+            self._base, self._last, self._usual_gap = base, None, None
+        length = frame.duration if frame.duration and frame.duration > 0 else self._gap()
+        frame.time_base = self._base  # Frames that were held back to the end come without one.
         if frame.pts is None:
-            frame.pts = round((self.span.end or Fraction(0)) / base)
-        at = frame.pts * base
-        if self._last is not None and at > self._last:
-            self._usual_gap = at - self._last
-        self._last = at if self._last is None else max(at, self._last)
-        return at, length
+            frame.pts = round((self.span.shown.end or Fraction(0)) / base)
+        at = frame.pts
+        if self._last is None:
+            self._last = at
+        elif at > self._last:
+            self._usual_gap, self._last = at - self._last, at
+        self.span.shown.cover(at, length, self._base)
 
-    def _gap(self) -> Fraction:
-        """How long a picture that states no duration is shown: as long as the one before, else by the stream's rate."""
+    def _gap(self) -> int | Fraction:
+        """How long, in ticks, a picture that states no duration is shown: as long as the one before, else by the stream's rate."""
         if self._usual_gap is not None:
             return self._usual_gap
         rate = getattr(self.stream, "average_rate", None)
-        return 1 / rate if rate else Fraction(1, 25)
+        return (1 / rate if rate else Fraction(1, 25)) / self._base
 
 
 def guesses_times(stream: Stream) -> bool:

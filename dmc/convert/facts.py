@@ -5,6 +5,7 @@ Made by probe.py and pictures.py, read by plan.py; a plan can be made and shown 
 
 import re
 from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
 from typing import Any, Self
 
 from dmc.conversions import MediaType
@@ -107,6 +108,11 @@ class MediaFacts:
     recorded_at: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+
+    @property
+    def shift(self) -> Fraction:
+        """How far its clock is ahead of 0, in seconds."""
+        return Fraction(round((self.start_s or 0.0) * 1_000_000), 1_000_000)
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-able values, for `dmc probe`."""

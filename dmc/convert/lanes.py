@@ -14,14 +14,14 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.stream import Stream
-from av.subtitles.stream import SubtitleStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from dmc.convert.decoder import JITTER, Span, guesses_times, time_of
 from dmc.convert.filters import Pictures
-from dmc.convert.media import FRAME_BAD, AnyPacket
+from dmc.convert.media import AnyPacket
 from dmc.convert.pixels import VideoWork
+from dmc.convert.ticks import Rescale
 from dmc.convert.trim import CutPackets, CutTexts, Frames
 
 Mux = Callable[[AnyPacket], None]
@@ -62,8 +62,8 @@ class Lane(Protocol):
         """What a packet of the source holds; None when the source has ended, for what was held back."""
         ...
 
-    def write(self, thing: Any) -> Fraction | None:
-        """Write one of the things opened; returns the time on the result's clock that has been reached."""
+    def write(self, thing: Any) -> float | None:
+        """Write one of the things opened; returns the second on the result's clock that has been reached."""
         ...
 
     def finish(self) -> None:
@@ -82,6 +82,7 @@ class CopyLane:
         self._target = target
         self._mux = mux
         self._base = source.time_base or Fraction(1, 1000)
+        self._tick_s = float(self._base)
         self._shift = round(shift / self._base)
         self._cut = cut
         self._counts = cut is None and guesses_times(source)
@@ -93,7 +94,7 @@ class CopyLane:
             return []
         return [packet] if self._cut is None else self._cut.open(packet)
 
-    def write(self, packet: AnyPacket) -> Fraction | None:
+    def write(self, packet: AnyPacket) -> float | None:
         made = self.made
         pts, dts = self._times(packet)
         if self._last_dts is not None and dts <= self._last_dts:
@@ -103,13 +104,13 @@ class CopyLane:
         self._last_dts = dts
         self._next = pts + max(packet.duration or 0, 1)
         made.span.packets += 1
-        made.span.cover(pts * self._base, (packet.duration or 0) * self._base)
-        made.span.cover_packet(pts * self._base)
+        made.span.shown.cover(pts, packet.duration or 0, self._base)
+        made.span.coded.cover(pts, 0, self._base)
         made.hidden += packet.is_discard
         made.written += 1
         packet.pts, packet.dts, packet.stream = pts - self._shift, dts - self._shift, self._target
         self._mux(packet)
-        return pts * self._base - made.shift
+        return (pts - self._shift) * self._tick_s
 
     def _times(self, packet: AnyPacket) -> tuple[int, int]:
         """When the packet is shown and decoded, in ticks of the source; counted where the source does not say."""
@@ -138,6 +139,8 @@ class VideoLane:
         self._mux = mux
         self._shift = shift
         self._clock = target.codec_context.time_base
+        self._tick_s = float(self._clock)
+        self._rescale: Rescale | None = None
         self._first_pts = 0
         self._last_pts: int | None = None
         self._last_dts: int | None = None
@@ -152,13 +155,15 @@ class VideoLane:
             pictures += self._pictures.flush()
         return pictures
 
-    def write(self, picture: VideoFrame) -> Fraction | None:
-        reached = time_of(picture) - self._shift
-        pts = round(reached / self._clock)
+    def write(self, picture: VideoFrame) -> float | None:
+        base = picture.time_base or Fraction(1, 1000)
+        if self._rescale is None or base != self._rescale.source:
+            self._rescale = Rescale(base, self._clock, self._shift)
+        pts = self._rescale.at(picture.pts or 0)
         if self._last_pts is not None and pts <= self._last_pts:
             pts = self._last_pts + 1
             self.made.repaired += 1
-        length = round(picture.duration * (picture.time_base or self._clock) / self._clock) if picture.duration else 0
+        length = self._rescale.long(picture.duration or 0)
         if self._last_pts is None:
             self._first_pts = pts
         self._last_pts = pts
@@ -168,7 +173,7 @@ class VideoLane:
         self.made.written += 1
         for packet in self._target.encode(picture):
             self._write(packet)
-        return reached
+        return pts * self._tick_s
 
     def _write(self, packet: AnyPacket) -> None:
         """Give the packet its picture's length, and a decoding time where the encoder gave none that can be.
@@ -205,11 +210,11 @@ class SoundLane:
     def open(self, packet: AnyPacket | None) -> Opened:
         return self._decoder.decode(packet)
 
-    def write(self, frame: AudioFrame) -> Fraction | None:
+    def write(self, frame: AudioFrame) -> float | None:
         at = time_of(frame) - self._shift
         self._fill_gap(frame, at)
         self._place(frame, at)
-        return self._end
+        return None if self._end is None else float(self._end)
 
     def _fill_gap(self, frame: AudioFrame, at: Fraction) -> None:
         """Silence from the end of the last frame to `at`, in pieces, so that a long gap costs no memory."""
@@ -253,45 +258,3 @@ def _silence_like(frame: AudioFrame, samples: int) -> AudioFrame:
     for plane in silent.planes:
         plane.update(level * plane.buffer_size)
     return silent
-
-
-class TextLane:
-    """Text subtitles: decoded and written anew in the codec that the container takes; their times stay."""
-
-    def __init__(self, source: SubtitleStream, target: SubtitleStream, mux: Mux, shift: Fraction, cut: CutTexts | None = None) -> None:
-        self.made = Made(source.index, Span(), shift)
-        self._source = source
-        self._target = target
-        self._mux = mux
-        self._base = source.time_base or Fraction(1, 1000)
-        self._shift = round(shift / self._base)
-        self._cut = cut
-
-    def open(self, packet: AnyPacket | None) -> Opened:
-        if packet is None:
-            return []
-        return [packet] if self._cut is None else self._cut.open(packet)
-
-    def write(self, packet: AnyPacket) -> Fraction | None:
-        span = self.made.span
-        span.packets += 1
-        if packet.pts is None:
-            return None
-        try:
-            text = self._source.codec_context.decode2(packet)
-            if text is None or len(text) == 0:
-                return None
-            written = self._target.codec_context.encode_subtitle(text)
-        except FRAME_BAD:
-            span.errors += 1
-            return None
-        written.time_base = self._base
-        written.pts = written.dts = packet.pts - self._shift
-        written.duration = packet.duration
-        written.stream = self._target
-        self.made.written += 1
-        self._mux(written)
-        return None
-
-    def finish(self) -> None:
-        """Nothing is ever held back."""

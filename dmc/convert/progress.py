@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 
 OnProgress = Callable[[float, float | None, float | None], None]
 
@@ -31,15 +30,15 @@ class Meter:
         self._highest = 0.0
         self._last = 0.0
 
-    def transcoded(self, reached: Fraction | None, read: float = 0.0) -> None:
+    def transcoded(self, reached: float | None, read: float = 0.0) -> None:
         """The encoder has come to `reached` seconds, and the reader to the share `read` of the source; None: it is still at work."""
         if reached is not None:
-            self._last = max(self._last, float(reached))
+            self._last = max(self._last, reached)
         if self._is_time():
             share = self._share(reached) if self._length and reached is not None else min(1.0, read)
-            self._tell(share * (1 - VERIFY_SHARE), None if reached is None else float(reached))
+            self._tell(share * (1 - VERIFY_SHARE), reached)
 
-    def verified(self, reached: Fraction) -> None:
+    def verified(self, reached: float) -> None:
         """Verification has come to `reached` seconds."""
         self._length = self._length or self._last
         if self._is_time():
@@ -52,8 +51,8 @@ class Meter:
         self._told = now
         return True
 
-    def _share(self, reached: Fraction) -> float:
-        return min(1.0, max(0.0, float(reached) / self._length)) if self._length else 0.0
+    def _share(self, reached: float) -> float:
+        return min(1.0, max(0.0, reached / self._length)) if self._length else 0.0
 
     def _tell(self, fraction: float, reached_s: float | None) -> None:
         self._highest = max(self._highest, fraction)

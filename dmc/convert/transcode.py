@@ -22,17 +22,18 @@ from dmc.convert import encoders, tags
 from dmc.convert.ahead import Ahead
 from dmc.convert.decoder import Decoder
 from dmc.convert.facts import MediaFacts
-from dmc.convert.lanes import CopyLane, Lane, Made, Opened, SoundLane, TextLane, VideoLane
+from dmc.convert.lanes import CopyLane, Lane, Made, Opened, SoundLane, VideoLane
 from dmc.convert.limits import Limits
 from dmc.convert.media import AnyPacket, ReadLog, codec_of, create_media, feed_encoder, open_media, packets, reason_of
 from dmc.convert.plan import Plan, StreamPlan
 from dmc.convert.progress import alive, patience_s
 from dmc.convert.recipes import CONTAINERS, Container
 from dmc.convert.sidecars import Sidecars
+from dmc.convert.texts import TextLane
 from dmc.convert.trim import CutFrames, CutPackets, CutTexts
 from dmc.errors import Cancelled, DiskFull, DmcError, TooLarge, Unsupported
 
-Tick = Callable[[Fraction | None, float], None]
+Tick = Callable[[float | None, float], None]
 """Hears the time reached (None: still at work) and the share of the source that was read."""
 
 Stop = Callable[[], bool]
@@ -69,8 +70,9 @@ def transcode(source: Path, target: Path, facts: MediaFacts, plan: Plan, limits:
         try:
             run.prepare(covers)
             run.flow(tick, stop)
-            size = source.stat().st_size
-            with alive(lambda: tick(None, 1.0), _FLUSH_S + patience_s(size)):  # Encoders hold back a lot; an index is moved to the front.
+            with alive(
+                lambda: tick(None, 1.0), _FLUSH_S + patience_s(facts.file_size)
+            ):  # Encoders hold back a lot; an index is moved to the front.
                 run.finish()
                 out.close()
                 beside.finish()
@@ -136,7 +138,7 @@ class _Run:
         label: str,
         beside: Sidecars,
     ) -> None:
-        self.done = Transcoded(shift=_shift_of(facts), sidecars=beside)
+        self.done = Transcoded(shift=facts.shift, sidecars=beside)
         self._beside = beside
         self._media = media
         self._out = out
@@ -293,8 +295,3 @@ class _Run:
 
     def _mux(self, packet: AnyPacket) -> None:
         self._out.mux_one(packet)
-
-
-def _shift_of(facts: MediaFacts) -> Fraction:
-    """How far the source's clock is ahead of 0, in seconds."""
-    return Fraction(round((facts.start_s or 0.0) * 1_000_000), 1_000_000)

@@ -105,7 +105,7 @@ class CutFrames:
         frame.time_base = self.clock
         frame.pts, frame.duration = round(at / self.clock), round(length / self.clock)
         self.span.frames += 1
-        self.span.cover(frame.pts * self.clock, length)
+        self.span.shown.cover(frame.pts, length / self.clock, self.clock)
         return frame
 
     # --- Sound -------------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class CutFrames:
         self.span.frames += 1
         self.span.samples += kept.samples
         self.span.sample_rate = rate
-        self.span.cover(time_of(kept), Fraction(kept.samples, rate))
+        self.span.shown.cover(time_of(kept) * rate, kept.samples, Fraction(1, rate))
         return [kept]
 
 

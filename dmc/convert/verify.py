@@ -40,7 +40,7 @@ ENCODED_AS = {
 }
 
 
-Tick = Callable[[Fraction], None]
+Tick = Callable[[float], None]
 Track = tuple[StreamPlan, Made, Span]
 
 
@@ -52,8 +52,8 @@ def decode_all(path: Path, limits: Limits, wanted: set[int], tick: Tick | None =
         for packet in packets(media, tracks):
             decoder = decoders[packet.stream_index]
             frames = decoder.decode(packet)
-            if frames and tick is not None and decoder.span.last is not None:
-                tick(decoder.span.last)
+            if frames and tick is not None and decoder.span.shown.last is not None:
+                tick(float(decoder.span.shown.last))
             if watch is not None:
                 _show(decoder, frames, watch)
         for decoder in decoders.values():
@@ -99,7 +99,7 @@ def verify(
     for track in tracks:
         _check_count(*track)
     drift = _check_times(tracks)
-    with alive(lambda: tick(Fraction(0)), patience_s(after.file_size)):
+    with alive(lambda: tick(0.0), patience_s(after.file_size)):
         digest = sha512_of(target)
     return _summary(tracks, drift, digest, clock() - began), after
 
@@ -198,9 +198,9 @@ def _check_times(tracks: list[Track]) -> Fraction:
 def _ends(stream: StreamPlan, span: Span, made: Made) -> tuple[Fraction, Fraction]:
     """Where a track begins and ends. Of pictures the end is when the last one begins: containers disagree about how long it is shown."""
     if made.copied:
-        first, last = span.coded_start, span.coded_last
+        first, last = span.coded.start, span.coded.last
     else:
-        first, last = span.start, span.last if stream.type == "video" else span.end
+        first, last = span.shown.start, span.shown.last if stream.type == "video" else span.shown.end
     return first or Fraction(0), last or Fraction(0)
 
 

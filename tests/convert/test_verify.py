@@ -13,6 +13,7 @@ from dmc.convert.limits import Limits
 from dmc.convert.plan import Plan, plan
 from dmc.convert.probe import probe
 from dmc.convert.recipes import RECIPES
+from dmc.convert.ticks import Reach
 from dmc.convert.transcode import Transcoded, transcode
 from dmc.convert.verify import verify
 from dmc.errors import DamagedMedia, VerificationFailed
@@ -57,16 +58,23 @@ def _garble(target: Path, done: Transcoded) -> None:
     target.write_bytes(data)
 
 
+def _reach(first: int | Fraction, last: int | Fraction) -> Reach:
+    reach = Reach()
+    for at in (first, last):
+        reach.cover(at, 0, Fraction(1))
+    return reach
+
+
 def _claim_more_pictures(target: Path, done: Transcoded) -> None:
     done.made[0].written += 1
 
 
 def _claim_longer_sound(target: Path, done: Transcoded) -> None:
-    done.made[1].span.coded_last = Fraction(3)
+    done.made[1].span.coded = _reach(0, 3)
 
 
 def _claim_another_start(target: Path, done: Transcoded) -> None:
-    done.made[1].span.coded_start = Fraction(1, 5)
+    done.made[1].span.coded = _reach(Fraction(1, 5), 1)
 
 
 def _claim_another_stream(target: Path, done: Transcoded) -> None:
@@ -125,14 +133,14 @@ def test_a_whole_source_is_clean_and_a_short_one_is_not(tmp_path: Path) -> None:
     assert _damages(made) == []
     assert _damages(made, duration_s=1.2) == []
     assert _damages(made, duration_s=2.0, container="mpegts") == []
-    made.done.made[0].span.end = Fraction(2)
+    made.done.made[0].span.shown = _reach(0, 2)
     assert "promises 3.5 s" in _damages(made, duration_s=3.5)[0]
 
 
 @pytest.mark.parametrize(("promised", "reached"), [(10.0, Fraction(4)), (100.0, Fraction(49))])
 def test_less_than_half_is_no_result(tmp_path: Path, promised: float, reached: Fraction) -> None:
     made = Made(tmp_path, sound=())
-    made.done.made[0].span.end = reached
+    made.done.made[0].span.shown = _reach(0, reached)
     with pytest.raises(DamagedMedia, match=r"yours\.mkv"):
         _damages(made, duration_s=promised)
 
