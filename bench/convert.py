@@ -3,15 +3,15 @@
     .venv/bin/pip install imageio-ffmpeg
     .venv/bin/python bench/convert.py [--runs 7] [--seconds 30] [--types h264 h265 vp9 av1] [--lengths] [CLIP]
 
-Prints the median of alternating runs, start-up included, as ratios dmc / ffmpeg in wall and CPU time, and the share that
-dmc spends on verifying, which ffmpeg does not do. Memory is the highest of all
+Prints the median of alternating runs, start-up included, as ratios dmc / ffmpeg in wall and CPU time, and what dmc spends on
+verifying, which ffmpeg does not do: its wall time as the receipt says it, its CPU time by doing it once more. Memory is the highest of all
 processes together, looked at during the run. dmc's workers are nice, so ffmpeg is made so too: else a busy machine would
 decide. dmc runs from bytecode, as pip installs it, whatever the environment says; the first pair, which is not counted, writes it.
 CLIP defaults to the 720p recording of the shared media, else the sample.
 
 `cpu_least_ratio` compares the least of each side: on a busy machine it says more than medians. x264 and x265 write their settings into
-the stream: those of both results must be the same, or this ends with 1. SVT-AV1 writes none, and both sides bring a
-version of their own, whose presets differ: what remains there is between the two builds, so the versions are printed beside the ratio.
+the stream: those of both results must be the same, or this ends with 1. SVT-AV1 writes none. Both sides bring builds of their own:
+what remains between two versions is nothing of dmc's, so they are printed beside the ratio.
 `--lengths` compares the memory of converting two hours with that of two minutes, both small pictures; ends with 1 above a tenth more.
 """
 
@@ -26,7 +26,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,21 +41,37 @@ PEERS = {
 }
 
 SETTINGS = re.compile(rb"x26[45] [- (][ -~]*?options: ([ -~]+)")
+BUILD = re.compile(rb"x264 - (core [ \w]+) - |x265 \(build \d+\) - ([^\s:]+):\[")
 _NO_WORK = ("log-level=", "chromaloc", "no-alpha")
 """Words that only one side may say: talk, where the samples of colour sit, and what a newer x265 can do besides."""
 
 MOST_GROWTH = 1.10
+_VERIFIES = """
+import os, sys, time
+from pathlib import Path
+from dmc.convert.limits import Limits
+from dmc.convert.probe import probe
+from dmc.convert.verify import decode_all
+from dmc.files import sha512_of
+os.nice(10)
+began, result, limits = time.process_time(), Path(sys.argv[1]), Limits()
+facts = probe(result, limits, "the result")
+decode_all(result, limits, {stream.index for stream in facts.streams})
+sha512_of(result)
+print(time.process_time() - began)
+"""
 _OPEN = ("c.width = c.height = 128", "c.pix_fmt = 'yuv420p'", "c.framerate = 25", "c.open()")
 
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds of one run: on the clock, on the processors, and, for dmc, spent on verification; MB of all its processes at their peak."""
+    """Seconds of one run: on the clock, on the processors, and, for dmc, both for verification; MB of all its processes at their peak."""
 
     wall: float
     cpu: float
     verify: float = 0.0
     memory: float = 0.0
+    verify_cpu: float = 0.0
 
 
 class Memory:
@@ -118,9 +134,20 @@ def settings_of(result: Path) -> set[str]:
     return {word for word in found[1].decode().split() if not word.startswith(_NO_WORK)} if found else set()
 
 
-def compare(kind: str, ffmpeg: str, clip: Path, runs: int) -> tuple[list[Run], list[Run], list[str]]:
-    """Alternating runs of dmc and ffmpeg, the first pair not counted; and the settings that only one of them used."""
-    ours, theirs, odd = [], [], set[str]()
+def build_of(result: Path) -> str:
+    """The version of x264 or x265 that wrote `result`, as it says itself; empty for encoders that say nothing."""
+    found = BUILD.search(result.read_bytes())
+    return (found[1] or found[2]).decode() if found else ""
+
+
+def cpu_of_verifying(result: Path) -> float:
+    """CPU seconds that the verification of `result` takes, done once more in a process of its own."""
+    return float(subprocess.run([sys.executable, "-c", _VERIFIES, str(result)], check=True, capture_output=True, text=True).stdout)
+
+
+def compare(kind: str, ffmpeg: str, clip: Path, runs: int) -> tuple[list[Run], list[Run], list[str], str]:
+    """Alternating runs of dmc and ffmpeg, the first pair not counted; the settings that only one of them used, and both builds."""
+    ours, theirs, odd, builds = [], [], set[str](), ""
     for number in range(runs + 1):
         with tempfile.TemporaryDirectory() as out:
             crf = PEERS[kind][PEERS[kind].index("-crf") + 1]
@@ -130,12 +157,15 @@ def compare(kind: str, ffmpeg: str, clip: Path, runs: int) -> tuple[list[Run], l
             b = measure(
                 ["nice", "-n", "10", ffmpeg, "-v", "error", "-i", str(clip), "-map", "0", *PEERS[kind], "-c:a", "copy", f"{out}/peer.mkv"]
             )
-            mine, peer = (settings_of(Path(out) / name) for name in (f"{clip.stem}.mkv", "peer.mkv"))
+            results = (Path(out) / f"{clip.stem}.mkv", Path(out) / "peer.mkv")
+            mine, peer = map(settings_of, results)
             odd |= {f"dmc: {word}" for word in mine - peer} | {f"ffmpeg: {word}" for word in peer - mine}
+            builds = "{} in dmc, {} in ffmpeg".format(*map(build_of, results)) if mine else ""
+            a = replace(a, verify_cpu=cpu_of_verifying(results[0]))
         if number:
             ours.append(a)
             theirs.append(b)
-    return ours, theirs, sorted(odd)
+    return ours, theirs, sorted(odd), builds
 
 
 def grows(ffmpeg: str, folder: Path) -> bool:
@@ -190,12 +220,11 @@ def main() -> None:
         os.environ["PYTHONPYCACHEPREFIX"] = f"{folder}/bytecode"
         clip = make_clip(ffmpeg, asked.clip, asked.seconds, Path(folder))
         for kind in asked.types:
-            ours, theirs, odd = compare(kind, ffmpeg, clip, asked.runs)
+            ours, theirs, odd, builds = compare(kind, ffmpeg, clip, asked.runs)
             row = row_of(kind, ours, theirs)
             if odd:
                 failed, row["settings_differ"] = True, ", ".join(odd)
-            if kind == "av1":
-                row["why"] = svt_versions(ffmpeg)
+            row["builds"] = svt_versions(ffmpeg) if kind == "av1" else builds or "not said"
             print(json.dumps(row), flush=True)
         if asked.lengths:
             failed = grows(ffmpeg, Path(folder)) or failed
@@ -212,9 +241,11 @@ def row_of(kind: str, ours: list[Run], theirs: list[Run]) -> dict[str, str]:
         row[f"{name}_cpu"] = f"{statistics.median(r.cpu for r in runs):.2f}"
     pairs = list(zip(ours, theirs, strict=True))
     row["verify"] = f"{statistics.median(r.verify for r in ours):.2f}"
+    row["verify_cpu"] = f"{statistics.median(r.verify_cpu for r in ours):.2f}"
     row["wall_ratio_without_verify"] = f"{statistics.median((a.wall - a.verify) / b.wall for a, b in pairs):.3f}"
     row["wall_ratio"] = f"{statistics.median(a.wall / b.wall for a, b in pairs):.3f}"
     row["cpu_ratio"] = f"{statistics.median(a.cpu / b.cpu for a, b in pairs):.3f}"
+    row["cpu_ratio_without_verify"] = f"{statistics.median((a.cpu - a.verify_cpu) / b.cpu for a, b in pairs):.3f}"
     row["cpu_least_ratio"] = f"{min(r.cpu for r in ours) / min(r.cpu for r in theirs):.3f}"
     return row
 
