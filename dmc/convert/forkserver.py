@@ -38,6 +38,7 @@ def main(control_fd: int, entry: str, *, perhaps_one: bool = False) -> NoReturn:
     importlib.import_module(entry.partition(":")[0])
     if not perhaps_one:
         worker.warm_up_pictures()
+        importlib.import_module("dmc.convert.rehearse").rehearse()
     gc.freeze()  # pages shared with the children stay shared
     gc.enable()
     sandbox.prctl(_PR_SET_CHILD_SUBREAPER, 1)
