@@ -44,7 +44,8 @@ class Household:
         self.port = self._kept.number
         self.data = home / "server"
         (home / "server.toml").write_text(
-            f"listen_on_port = {self.port}\nlist_of_supported_media_types = ['video', 'audio', 'image']\n{server_settings}\n"
+            f"listen_on_port = {self.port}\nlist_of_supported_media_types = ['video', 'audio', 'image']\n"
+            f"limits.disk_floor = 0\n{server_settings}\n"
         )
         (home / "client.toml").write_text(
             f"settle_s = 0.3\nsettle_empty_s = 1.0\nrescan_interval_s = 5.0\n{client_settings}\n"
