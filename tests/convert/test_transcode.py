@@ -1,5 +1,6 @@
 """What comes along: streams, times, languages, chapters, covers, rotation, colours, gaps; checked in the result itself."""
 
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -218,7 +219,8 @@ def test_surround_sound_keeps_its_channels_in_opus(tmp_path: Path) -> None:
 
 def test_the_clock_of_broadcast_wave_gets_no_invented_date(media: Path, tmp_path: Path) -> None:
     done = convert(media / "audio-pcm-s24-44k-stereo.wav", "mp3", tmp_path / "out")
-    assert done.facts.tags["creation_time"].startswith("2016-01-10T15:55:00")
+    here = datetime(2016, 1, 10, 15, 55).astimezone()  # A clock that names no zone is taken for one of here, as FFmpeg does.
+    assert datetime.fromisoformat(done.facts.tags["creation_time"]) == here
 
 
 def test_an_edit_list_does_not_shift_the_sound(media: Path, tmp_path: Path) -> None:
