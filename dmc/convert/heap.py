@@ -7,6 +7,7 @@ Sources: mallopt(3), malloc.h of glibc, madvise(2).
 
 import ctypes
 
+from dmc.convert.libc import LIBC
 from dmc.convert.release import allow_large_pages
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
@@ -20,14 +21,13 @@ _MADV_HUGEPAGE = 14
 
 def keep_large_buffers() -> None:
     """From now on, and for the life of this process, though it was kept to small pages so far (release.py): no encoder of video runs."""
-    libc = ctypes.CDLL(None)
-    if not all(hasattr(libc, name) for name in ("gnu_get_libc_version", "mallopt", "sbrk", "madvise")):
+    if not all(hasattr(LIBC, name) for name in ("gnu_get_libc_version", "mallopt", "sbrk", "madvise")):
         return
     for what, value in ((_MMAP_THRESHOLD, _LARGEST), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AHEAD)):
-        libc.mallopt(ctypes.c_int(what), ctypes.c_int(value))
+        LIBC.mallopt(ctypes.c_int(what), ctypes.c_int(value))
     allow_large_pages()
-    libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
-    libc.free(ctypes.c_void_p(libc.malloc(ctypes.c_size_t(_AHEAD - _HUGE_PAGE))))  # Its pages stay untouched.
-    end = libc.sbrk(ctypes.c_ssize_t(0))
+    LIBC.malloc.restype = LIBC.sbrk.restype = ctypes.c_void_p
+    LIBC.free(ctypes.c_void_p(LIBC.malloc(ctypes.c_size_t(_AHEAD - _HUGE_PAGE))))  # Its pages stay untouched.
+    end = LIBC.sbrk(ctypes.c_ssize_t(0))
     begin = -(-(end - 2 * _AHEAD + _HUGE_PAGE) // _HUGE_PAGE) * _HUGE_PAGE
-    libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end // _HUGE_PAGE * _HUGE_PAGE - begin), ctypes.c_int(_MADV_HUGEPAGE))
+    LIBC.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end // _HUGE_PAGE * _HUGE_PAGE - begin), ctypes.c_int(_MADV_HUGEPAGE))

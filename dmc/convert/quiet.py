@@ -7,6 +7,8 @@ import ctypes
 import os
 import sys
 
+from dmc.convert.libc import LIBC
+
 NICE = 10
 
 _SET, _GET = {"x86_64": 251, "aarch64": 30}, {"x86_64": 252, "aarch64": 31}
@@ -27,7 +29,7 @@ def idle_refused() -> str | None:
     number = _number(_GET)
     if number is None:
         return _ABSENT
-    now = ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(number), ctypes.c_int(_THIS_PROCESS), ctypes.c_int(0))
+    now = LIBC.syscall(ctypes.c_long(number), ctypes.c_int(_THIS_PROCESS), ctypes.c_int(0))
     return os.strerror(ctypes.get_errno()) if now < 0 else _set(now)
 
 
@@ -43,7 +45,6 @@ def _set(value: int) -> str | None:
     number = _number(_SET)
     if number is None:
         return _ABSENT
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(ctypes.c_long(number), ctypes.c_int(_THIS_PROCESS), ctypes.c_int(0), ctypes.c_int(value)) == 0:
+    if LIBC.syscall(ctypes.c_long(number), ctypes.c_int(_THIS_PROCESS), ctypes.c_int(0), ctypes.c_int(value)) == 0:
         return None
     return os.strerror(ctypes.get_errno())

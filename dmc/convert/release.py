@@ -5,11 +5,11 @@ hold each other, so closing one ends neither its decoders nor its encoders: the 
 """
 
 import contextlib
-import ctypes
 import gc
 from collections.abc import Iterator
 
 from dmc.convert import sandbox
+from dmc.convert.libc import LIBC
 
 _M_ARENA_MAX = -8
 _PR_SET_THP_DISABLE = 41
@@ -20,7 +20,7 @@ def keep_to_one_heap() -> None:
 
     Called before the first thread begins. Source: mallopt(3), glibc's.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(LIBC, "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
 

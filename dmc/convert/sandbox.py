@@ -6,6 +6,7 @@ What is said is what was done: nothing is listed as active that was not switched
 """
 
 import ctypes
+import functools
 import os
 import resource
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dmc.convert import landlock, seccomp
+from dmc.convert.libc import LIBC
 from dmc.convert.limits import Limits
 from dmc.convert.wire import SandboxMode, Walls
 from dmc.errors import Broken
@@ -27,8 +29,7 @@ def prctl(option: int, value: int) -> None:
     """prctl(2) with one value; raises OSError. Linux only, elsewhere nothing happens."""
     if not sys.platform.startswith("linux"):
         return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)) != 0:
+    if LIBC.prctl(ctypes.c_int(option), ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 
@@ -44,6 +45,13 @@ def status(mode: SandboxMode) -> Walls:
         else:
             missing.append(f"{name}: {absent}")
     return Walls(mode=mode, active=tuple(active), missing=tuple(missing))
+
+
+def prepare() -> None:
+    """Work out once what `apply` needs in every worker alike; called in the process that workers are forked from. Builds nothing."""
+    _library_reads()
+    if seccomp.absent() is None:
+        seccomp.prepare()
 
 
 def apply(mode: SandboxMode, read: Sequence[str], write: Sequence[str], limits: Limits) -> Walls:
@@ -102,8 +110,9 @@ def _no_new_privileges() -> str:
     return "no new privileges"
 
 
-def _library_reads() -> list[str]:
+@functools.cache
+def _library_reads() -> tuple[str, ...]:
     """Code that is loaded late (Python modules and shared libraries beside them), and what encoders ask of the machine."""
     places = sysconfig.get_paths()
     code = {places[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")} | {str(Path(__file__).resolve().parents[1])}
-    return [path for path in sorted(code) + list(_LIBRARY_READS) if os.path.exists(path)]
+    return tuple(path for path in (*sorted(code), *_LIBRARY_READS) if os.path.exists(path))

@@ -8,12 +8,15 @@ Sources: Linux include/uapi/linux/{seccomp,filter,audit,bpf_common}.h and the tw
 
 import ctypes
 import errno
+import functools
 import os
 import platform
 import struct
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from dmc.convert.libc import LIBC
 
 _PR_GET_SECCOMP, _PR_SET_SECCOMP, _MODE_FILTER = 21, 22, 2
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
@@ -146,6 +149,11 @@ def absent() -> str | None:
     return None
 
 
+def prepare() -> None:
+    """Compile what is the same in every worker; only where there can be a filter."""
+    _refusals(*sorted(_MACHINES[platform.machine()].refused.values()))
+
+
 def restrict() -> str:
     """Put the filter on this thread and all that it starts; raises OSError. Needs no_new_privs."""
     why = absent()
@@ -177,8 +185,7 @@ def program(machine: _Machine, pid: int) -> bytes:
         _op(_JUMP_EQ, machine.openat2, 0, 1),
         _op(_RETURN, missing),
     ]
-    for number in sorted(machine.refused.values()):
-        lines += [_op(_JUMP_EQ, number, 0, 1), _op(_RETURN, refuse)]
+    lines.append(_refusals(*sorted(machine.refused.values())))
     lines += _when(machine.clone, [_op(_LOAD, _AT_ARGS), _op(_JUMP_SET, _CLONE_THREAD, 1, 0), _op(_RETURN, refuse)])
     lines += _when(machine.prctl, [_op(_LOAD, _AT_ARGS), _op(_JUMP_EQ, _PR_SET_PDEATHSIG, 0, 1), _op(_RETURN, refuse)])
     for number in (machine.kill, machine.tgkill):
@@ -192,6 +199,12 @@ def program(machine: _Machine, pid: int) -> bytes:
     if machine.open is not None:
         lines += _when(machine.open, _emptied(_AT_ARGS + 8, refuse))
     return b"".join([*lines, _op(_RETURN, _ALLOW)])
+
+
+@functools.cache
+def _refusals(*numbers: int) -> bytes:
+    """ "Not permitted" for each of these system calls."""
+    return b"".join(_op(_JUMP_EQ, number, 0, 1) + _op(_RETURN, _ERRNO | errno.EPERM) for number in numbers)
 
 
 def _emptied(flags_at: int, refuse: int) -> list[bytes]:
@@ -217,6 +230,5 @@ def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
 
 
 def _prctl(option: int, mode: int, pointer: object) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
     nothing = ctypes.c_ulong(0)
-    return int(libc.prctl(ctypes.c_int(option), ctypes.c_ulong(mode), pointer, nothing, nothing))
+    return int(LIBC.prctl(ctypes.c_int(option), ctypes.c_ulong(mode), pointer, nothing, nothing))

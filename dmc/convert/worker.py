@@ -47,11 +47,12 @@ _OURS = ("pictures", "pictures_check", "pictures_plan", "previews")
 
 
 def warm_up() -> None:
-    """Import all that a job on video or sound may need."""
+    """Import all that a job on video or sound may need, and prepare its walls."""
     for module in pkgutil.walk_packages(importlib.import_module("av").__path__, "av."):
         if module.name not in _NOT_NEEDED:
             importlib.import_module(module.name)
     time.tzset()
+    sandbox.prepare()
 
 
 def warm_up_pictures() -> None:
