@@ -5,7 +5,7 @@ Imports next to nothing: the front door has it before anything else.
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -58,21 +58,25 @@ def nothing_to_interrupt() -> None:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Cleaning up: a Ctrl-C meanwhile counts when the block is left. Other threads than the main one hear none anyway."""
+def undisturbed(wake: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C breaks nothing off within the block, and counts when that is left; other threads than the main one hear none anyway.
+
+    The block is given a question, whether there was one, for places where it may end early; `wake` is called when there was.
+    """
     before = signal.getsignal(signal.SIGINT)
     heard = False
 
     def note(_number: int, _frame: object) -> None:
         nonlocal heard
         heard = True
+        wake()
 
     try:
         held = callable(before) and signal.signal(signal.SIGINT, note) is not None
     except ValueError:  # not the main thread
         held = False
     try:
-        yield
+        yield lambda: heard
     finally:
         if held:
             signal.signal(signal.SIGINT, before)

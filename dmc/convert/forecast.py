@@ -66,28 +66,27 @@ class ForecastRun:
         found: dict[Path, Forecast] = {}
         under_way: dict[str, float] = {}
         waiting = list(reversed(files))
-        home: Path | None = None
-        try:
-            with undisturbed():
-                home = Path(tempfile.mkdtemp(prefix="dmc-plan-"))
-            while waiting or self._rooms:
-                while waiting and self._pool.free_slots():
-                    wanted = waiting.pop()
-                    self._begin(home, wanted, self._samples and (not wanted.picture or wanted.path in tried))
-                self._pool.wait(0.5)
-                for said in self._pool.poll():
-                    if isinstance(said, Progress):
-                        under_way[said.item_id] = said.fraction
-                        continue
-                    under_way.pop(said.item_id, None)
-                    made = self._end(said)
-                    found[made.wanted.path] = made
-                on_progress((len(found) + sum(under_way.values())) / len(files))
-        finally:
-            with undisturbed():
+        with undisturbed(self._pool.wake) as is_interrupted:
+            home = Path(tempfile.mkdtemp(prefix="dmc-plan-"))
+            try:
+                while waiting or self._rooms:
+                    if is_interrupted():
+                        raise KeyboardInterrupt
+                    while waiting and self._pool.free_slots() and not is_interrupted():
+                        wanted = waiting.pop()
+                        self._begin(home, wanted, self._samples and (not wanted.picture or wanted.path in tried))
+                    self._pool.wait(0.5)
+                    for said in self._pool.poll():
+                        if isinstance(said, Progress):
+                            under_way[said.item_id] = said.fraction
+                            continue
+                        under_way.pop(said.item_id, None)
+                        made = self._end(said)
+                        found[made.wanted.path] = made
+                    on_progress((len(found) + sum(under_way.values())) / len(files))
+            finally:
                 self._pool.close()  # First: nobody may write into a room that is being removed.
-                if home is not None:
-                    shutil.rmtree(home, ignore_errors=True)
+                shutil.rmtree(home, ignore_errors=True)
         return _filled_in([found[wanted.path] for wanted in files])
 
     def _begin(self, home: Path, wanted: Wanted, samples: bool) -> None:

@@ -80,37 +80,41 @@ class LocalRun:
     ) -> None:
         """Convert all, tell each end as it comes, close the pool. Nothing is left behind, also on Ctrl-C."""
         waiting = list(reversed(sources))
-        try:
-            while waiting or self._rooms:
-                while waiting and self._pool.free_slots():
-                    source = waiting.pop()
-                    try:
-                        self._begin(source, conversion_type, options)
-                    except (OSError, DmcError) as problem:
-                        on_end(Ended(source, _not_begun(source, problem), None, None))
-                self._pool.wait(0.5)
-                for said in self._pool.poll():
-                    if isinstance(said, Progress):
-                        on_progress(self._rooms[said.item_id].source.path, said)
-                    else:
-                        self._rooms[said.item_id].report = said
-                for item_id, room in list(self._rooms.items()):
-                    if room.ended is not None:
-                        with undisturbed():  # A result that stands under its name is told of, too.
-                            on_end(self._end(room, _believed(room.ended, room)))
-                        self._forget(item_id)
-        finally:
-            with undisturbed():
+        with undisturbed(self._pool.wake) as is_interrupted:  # No room is left behind, and a result under its name is told of, too.
+            try:
+                while waiting or self._rooms:
+                    if is_interrupted():
+                        raise KeyboardInterrupt
+                    while waiting and self._pool.free_slots() and not is_interrupted():
+                        source = waiting.pop()
+                        try:
+                            self._begin(source, conversion_type, options)
+                        except (OSError, DmcError) as problem:
+                            on_end(Ended(source, _not_begun(source, problem), None, None))
+                    self._pool.wait(0.5)
+                    self._listen(on_progress, on_end)
+            finally:
                 self._pool.close()  # First: nobody may write into a room that is being removed.
                 for item_id in list(self._rooms):
                     self._forget(item_id)
+
+    def _listen(self, on_progress: Callable[[Path, Progress], None], on_end: Callable[[Ended], None]) -> None:
+        for said in self._pool.poll():
+            if isinstance(said, Progress):
+                on_progress(self._rooms[said.item_id].source.path, said)
+            else:
+                self._rooms[said.item_id].report = said
+        for item_id, room in list(self._rooms.items()):
+            if room.ended is not None:
+                on_end(self._end(room, _believed(room.ended, room)))
+                self._forget(item_id)
 
     def _begin(self, source: Path, conversion_type: str, options: dict[str, Any]) -> None:
         target = next(iter(self._names(source, "")))
         opened = Source(source, self._pool.wake)  # First: a file that cannot be read leaves no room behind.
         room = target.parent / temp_name()
         item_id = room.name
-        self._rooms[item_id] = _Room(room, opened)  # Before it is there: Ctrl-C leaves none behind.
+        self._rooms[item_id] = _Room(room, opened)
         try:
             self._furnish(room)
             self._pool.submit(
@@ -169,7 +173,7 @@ class LocalRun:
         room = self._rooms[item_id]
         shutil.rmtree(room.folder, ignore_errors=True)
         room.source.close()
-        del self._rooms[item_id]  # Afterwards: Ctrl-C removes the rest.
+        del self._rooms[item_id]
 
 
 def _label_of(source: Path) -> str:

@@ -69,6 +69,15 @@ def test_ctrl_c_waits_until_what_must_not_be_broken_off_is_done() -> None:
     assert done and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_the_block_learns_of_a_ctrl_c_and_is_woken() -> None:
+    told: list[object] = []
+    with pytest.raises(KeyboardInterrupt), undisturbed(lambda: told.append("woken")) as is_interrupted:
+        told.append(is_interrupted())
+        signal.raise_signal(signal.SIGINT)
+        told.append(is_interrupted())
+    assert told == [False, "woken", True]
+
+
 def test_what_is_not_disturbed_is_as_before() -> None:
     with pytest.raises(ValueError, match="mine"), undisturbed():
         raise ValueError("mine")
