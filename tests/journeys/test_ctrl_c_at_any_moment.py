@@ -113,6 +113,8 @@ def test_ctrl_c_ends_it_and_leaves_nothing_behind(stage: Stage, command: str) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["plan", "convert"])
-def test_ctrl_c_every_five_milliseconds_of_its_life(stage: Stage, command: str) -> None:
-    for step in range(int(1.2 * _life_s(stage, command) / 0.005)):
-        stage.check(command, 0.005 * step)
+def test_ctrl_c_at_two_hundred_moments_of_its_life(stage: Stage, command: str) -> None:
+    """Every few milliseconds on a quiet machine."""
+    step = _life_s(stage, command) * 1.1 / 200
+    for number in range(200):
+        stage.check(command, number * step)
