@@ -13,7 +13,7 @@ settings.register_profile("dmc", deadline=None)  # Wall time says nothing on a b
 settings.load_profile("dmc")
 
 # Settings of whoever runs the tests are not those of the tests, and no proxy stands between them and this machine.
-for _name in [name for name in os.environ if name.startswith("DMC_") or name.lower().endswith("_proxy")]:
+for _name in [name for name in os.environ if name.startswith(("DMC_", "XDG_")) or name.lower().endswith("_proxy")]:
     del os.environ[_name]
 
 _MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
@@ -24,6 +24,14 @@ def pytest_configure() -> None:
     too, which then rightly ignored theirs."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nobody's: without settings, and whatever is written there goes with the tests."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HOME", str(tmp_path_factory.mktemp("nobody")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -43,11 +43,12 @@ def test_a_folder_of_others_or_open_to_all_is_found(tmp_path: Path, monkeypatch:
     (one,) = _wrong(list(checks.check_folder("data folder", folder)))
     assert one.fix == f"chmod o-rwx '{folder}'"
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: pwd.struct_passwd(("erna", "x", uid, uid, "", "/home/erna", "/bin/sh")))
     (one,) = _wrong(list(checks.check_folder("data folder", folder)))
     owner = folder.stat().st_uid
     assert "belongs to user" in one.message
     # A service's folder is never taken from it.
-    assert one.fix == (f"sudo -u {pwd.getpwuid(owner).pw_name} dmc doctor" if owner else f"sudo chown -R $(id -un) '{folder}'")
+    assert one.fix == ("sudo -u erna dmc doctor" if owner else f"sudo chown -R $(id -un) '{folder}'")
 
 
 def test_the_folder_of_a_service_is_left_to_its_own_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
