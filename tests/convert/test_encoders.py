@@ -14,16 +14,15 @@ from tests.convert.works import convert
 @pytest.mark.parametrize("encoder", ["libx264", "libx265", "libvpx-vp9", "libsvtav1"])
 @pytest.mark.parametrize("cores", [1, 2, 64])
 def test_a_lone_conversion_leaves_the_threads_to_its_encoder(cores: int, encoder: str) -> None:
-    told = encoder_threads(encoder, share_of_cores(cores, 1))
-    assert told == Threads(0, ("sync-lookahead=1",) if encoder == "libx264" else ())
+    assert encoder_threads(encoder, share_of_cores(cores, 1)) == Threads(0)
 
 
 @pytest.mark.parametrize(
     ("cores", "jobs", "encoder", "told"),
     [
-        (8, 2, "libx264", Threads(4, ("sync-lookahead=1",))),
-        (8, 3, "libx264", Threads(3, ("sync-lookahead=1",))),
-        (2, 8, "libx264", Threads(1, ("sync-lookahead=1",))),
+        (8, 2, "libx264", Threads(4)),
+        (8, 3, "libx264", Threads(3)),
+        (2, 8, "libx264", Threads(1)),
         (8, 2, "libvpx-vp9", Threads(4)),
         (8, 2, "libx265", Threads(4, ("pools=4",))),
         (8, 2, "libsvtav1", Threads(4, ("lp=4",))),
