@@ -5,7 +5,7 @@
 
 Prints the median of alternating runs, start-up included, as ratios dmc / ffmpeg in wall and CPU time, and what dmc spends on
 verifying, which ffmpeg does not do: its wall time as the receipt says it, its CPU time by doing it once more. Memory is the highest of all
-processes together, looked at during the run. dmc's workers are nice, so ffmpeg is made so too: else a busy machine would
+processes together, looked at in a pair of runs of its own. dmc's workers are nice, so ffmpeg is made so too: else a busy machine would
 decide. dmc runs from bytecode, as pip installs it, whatever the environment says; the first pair, which is not counted, writes it.
 CLIP defaults to the 720p recording of the shared media, else the sample.
 
@@ -16,6 +16,7 @@ what remains between two versions is nothing of dmc's, so they are printed besid
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -106,18 +107,20 @@ def _held(pid: int) -> float:
     return int(words[0]) / 1024 + sum(_held(child) for child in children)
 
 
-def measure(command: list[str]) -> Run:
-    """Run a command to its end; its children's processor time counts."""
+def measure(command: list[str], *, memory: bool = False) -> Run:
+    """Run a command to its end; its children's processor time counts. `memory`: that is looked at meanwhile."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as done, Memory(done.pid) as memory:
-        stdout, stderr = done.communicate()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as done:
+        watch = Memory(done.pid)
+        with watch if memory else contextlib.nullcontext():
+            stdout, stderr = done.communicate()
     wall = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}\nended with {done.returncode}:\n{stdout}{stderr}")
     verify = json.loads(stdout.splitlines()[-1])["receipt"]["verification"]["took_s"] if "--json" in command else 0.0
-    return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, verify, memory.peak)
+    return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, verify, memory=watch.peak)
 
 
 def make_clip(ffmpeg: str, source: Path, seconds: float, folder: Path) -> Path:
@@ -146,25 +149,29 @@ def cpu_of_verifying(result: Path) -> float:
 
 
 def compare(kind: str, ffmpeg: str, clip: Path, runs: int) -> tuple[list[Run], list[Run], list[str], str]:
-    """Alternating runs of dmc and ffmpeg, the first pair not counted; the settings that only one of them used, and both builds."""
+    """Alternating runs of dmc and ffmpeg; the settings that only one of them used, and both builds.
+
+    The first pair warms up. The second is looked at for its memory, and counts for nothing else: for a look the kernel walks all pages.
+    """
     ours, theirs, odd, builds = [], [], set[str](), ""
-    for number in range(runs + 1):
+    for number in range(runs + 2):
         with tempfile.TemporaryDirectory() as out:
             crf = PEERS[kind][PEERS[kind].index("-crf") + 1]
             dmc = [sys.executable, "-m", "dmc", "convert", str(clip), "--to", kind, "-o", out, "--json"]
             container = ["--set", "container=mkv"] if kind == "vp9" else []  # WebM would have the sound encoded.
-            a = measure([*dmc, "--set", f"crf={crf}", "--set", "keep_if_larger=true", *container])
-            b = measure(
-                ["nice", "-n", "10", ffmpeg, "-v", "error", "-i", str(clip), "-map", "0", *PEERS[kind], "-c:a", "copy", f"{out}/peer.mkv"]
-            )
+            a = measure([*dmc, "--set", f"crf={crf}", "--set", "keep_if_larger=true", *container], memory=number == 1)
+            peer_words = ["-v", "error", "-i", str(clip), "-map", "0", *PEERS[kind], "-c:a", "copy", f"{out}/peer.mkv"]
+            b = measure(["nice", "-n", "10", ffmpeg, *peer_words], memory=number == 1)
             results = (Path(out) / f"{clip.stem}.mkv", Path(out) / "peer.mkv")
             mine, peer = map(settings_of, results)
             odd |= {f"dmc: {word}" for word in mine - peer} | {f"ffmpeg: {word}" for word in peer - mine}
             builds = "{} in dmc, {} in ffmpeg".format(*map(build_of, results)) if mine else ""
             a = replace(a, verify_cpu=cpu_of_verifying(results[0]))
-        if number:
-            ours.append(a)
-            theirs.append(b)
+        if number == 1:
+            held = a.memory, b.memory
+        elif number > 1:
+            ours.append(replace(a, memory=held[0]))
+            theirs.append(replace(b, memory=held[1]))
     return ours, theirs, sorted(odd), builds
 
 
@@ -179,7 +186,7 @@ def grows(ffmpeg: str, folder: Path) -> bool:
             [ffmpeg, "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264", "-preset", "ultrafast", str(clip)], check=True
         )
         command = [sys.executable, "-m", "dmc", "convert", str(clip), "--to", "h264", "-o", str(out), "--json"]
-        peaks.append(measure([*command, "--set", "crf=30", "--set", "keep_if_larger=true"]).memory)
+        peaks.append(measure([*command, "--set", "crf=30", "--set", "keep_if_larger=true"], memory=True).memory)
     short, long = peaks
     row = {"two_minutes_mb": round(short), "two_hours_mb": round(long), "ratio": round(long / short, 3), "at_most": MOST_GROWTH}
     print(json.dumps(row), flush=True)
