@@ -3,4 +3,4 @@
 Only a failure waits so long: a machine may be as slow and as busy as it likes, and is not at fault.
 """
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
