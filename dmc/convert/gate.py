@@ -34,6 +34,9 @@ _ROOM = 1.05
 _HONEST = 2.0
 """A source whose pieces would make it this many times larger than it is states a wrong length: nothing can be told from it."""
 
+_LOOK_EVERY = 16
+"""Packets from one look at the size of the result to the next: a look costs as much as copying one."""
+
 
 def pieces_to_try(facts: MediaFacts, made: Plan) -> list[Window]:
     """Where to look before converting; empty if the source is not lean, not gated, too short, or of unknown length."""
@@ -88,10 +91,6 @@ def is_sound(facts: MediaFacts, pieces: Sequence[Piece]) -> bool:
     read = sum(count.read for piece in pieces for count in piece.counts.values())
     covered = sum(max(count.seconds for count in piece.counts.values()) for piece in pieces)
     return covered > 0 and read / covered * length <= _HONEST * facts.file_size
-
-
-_LOOK_EVERY = 16
-"""Packets: a look at the file costs as much as copying one."""
 
 
 class Brake:

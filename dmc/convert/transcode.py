@@ -70,9 +70,8 @@ def transcode(source: Path, target: Path, facts: MediaFacts, plan: Plan, limits:
         try:
             run.prepare(covers)
             run.flow(tick, stop)
-            with alive(
-                lambda: tick(None, 1.0), _FLUSH_S + patience_s(facts.file_size)
-            ):  # Encoders hold back a lot; an index is moved to the front.
+            # Encoders hold back a lot; an index is moved to the front.
+            with alive(lambda: tick(None, 1.0), _FLUSH_S + patience_s(facts.file_size)):
                 run.finish()
                 out.close()
                 beside.finish()
