@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _AGAIN_S = 0.005
+_raised = False
 
 
 def lose_no_interrupt() -> None:
@@ -26,9 +27,11 @@ def lose_no_interrupt() -> None:
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
 
     def ring(_number: int, frame: FrameType | None) -> None:
+        global _raised
         if _imports_at(frame) > begun:
             again()
         else:
+            _raised = True
             raise KeyboardInterrupt
 
     def hook(lost: "sys.UnraisableHookArgs") -> None:
@@ -40,6 +43,11 @@ def lose_no_interrupt() -> None:
     signal.signal(signal.SIGALRM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))  # Whoever hears it by then.
     signal.signal(signal.SIGINT, ring)
     sys.unraisablehook = hook
+
+
+def was_interrupted() -> bool:
+    """Was there a Ctrl-C? A fault after one is no fault: compiled modules that call back make an error of their own of it."""
+    return _raised
 
 
 def _imports_at(frame: FrameType | None) -> int:

@@ -19,6 +19,7 @@ from dmc import __version__
 from dmc.cli import add, backup, broker, client, completion, config, convert, doctor, items, plan, previews, server, trash, up
 from dmc.cli.render import Screen
 from dmc.errors import BadSettings, DiskFull, DmcError, StillBroken, UsageFault
+from dmc.interrupt import was_interrupted
 
 if TYPE_CHECKING:
     from dmc.convert.launch import Launcher
@@ -152,6 +153,8 @@ def _misused(problem: typer.TyperException, as_json: bool) -> int:
 
 
 def _our_fault(problem: Exception, arguments: list[str]) -> int:
+    if was_interrupted():
+        return EXIT_INTERRUPTED
     text = "".join(traceback.format_exception(problem))
     if "-vv" in arguments:
         sys.stderr.write(text)

@@ -51,6 +51,30 @@ def test_an_interrupt_waits_until_an_import_is_done(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("heard\nbegun done\n", "", 0)
 
 
+def test_an_interrupt_that_becomes_another_error_is_no_fault_of_dmc(tmp_path: Path) -> None:
+    """As when a compiled module calls back and makes an error of its own of whatever comes of it."""
+    begin = """
+import signal
+from dmc.interrupt import lose_no_interrupt
+lose_no_interrupt()
+from dmc.cli import main
+def app(*_, **__):
+    try:
+        {body}
+    except BaseException as problem:
+        raise RuntimeError(repr(problem))
+main.app = app
+print(main.run([]))
+"""
+    ends = []
+    for body in ("signal.raise_signal(signal.SIGINT)", "[][0]"):
+        line = [sys.executable, "-c", begin.replace("{body}", body)]
+        environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path)}
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=90, check=False)
+        ends.append((done.stdout, "IndexError" in done.stderr))
+    assert ends == [("130\n", False), ("70\n", True)]
+
+
 def test_other_errors_of_callbacks_are_told_as_ever(tmp_path: Path) -> None:
     done = _run(tmp_path, "thing = {1}; ref = weakref.ref(thing, lambda _: [][0]); del thing; raise KeyboardInterrupt")
     assert done.stdout == "heard\n" and "IndexError" in done.stderr
