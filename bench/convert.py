@@ -43,8 +43,9 @@ PEERS = {
 
 SETTINGS = re.compile(rb"x26[45] [- (][ -~]*?options: ([ -~]+)")
 BUILD = re.compile(rb"x264 - (core [ \w]+) - |x265 \(build \d+\) - ([^\s:]+):\[")
-_NO_WORK = ("log-level=", "chromaloc", "no-alpha")
-"""Words that only one side may say: talk, where the samples of colour sit, and what a newer x265 can do besides."""
+_NO_WORK = ("log-level=", "chromaloc", "no-alpha", "threads=", "frame-threads=")
+"""Words that only one side may say: talk, where the samples of colour sit, what a newer x265 can do besides, and how many threads do it:
+dmc chooses those (threads.py), and a test holds that the result is the same."""
 
 MOST_GROWTH = 1.10
 _VERIFIES = """

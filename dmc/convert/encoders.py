@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from dmc.convert.limits import Limits
 from dmc.convert.pixels import VideoWork
 from dmc.convert.sound import SoundWork
-from dmc.convert.threads import encoder_threads
+from dmc.convert.threads import cores_here, encoder_threads
 
 _FINEST = 1_000_000
 _USUAL = Fraction(1, 90_000)
@@ -43,7 +43,7 @@ def add_video(out: OutputContainer, work: VideoWork, base: Fraction | None, limi
         context.sample_aspect_ratio = Fraction(*work.sample_aspect)
     context.color_primaries, context.color_trc, context.colorspace = work.primaries, work.transfer, work.colour_matrix
     context.color_range = ColorRange(work.colour_range)
-    threads = encoder_threads(work.encoder, limits.encoder_threads)
+    threads = encoder_threads(work.encoder, limits.encoder_threads, cores_here())
     context.thread_count = threads.count
     context.thread_type = "AUTO"  # PyAV's default cuts every picture into slices: slower and larger with x264.
     context.options = _options(work, threads.words)

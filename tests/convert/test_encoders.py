@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+import av
 import pytest
 
+from dmc.convert import encoders
 from dmc.convert.limits import Limits
 from dmc.convert.threads import Threads, cores_here, decoder_threads, encoder_threads, share_of_cores
 from tests.convert.clips import clip
@@ -12,9 +14,41 @@ from tests.convert.works import convert
 
 
 @pytest.mark.parametrize("encoder", ["libx264", "libx265", "libvpx-vp9", "libsvtav1"])
-@pytest.mark.parametrize("cores", [1, 2, 64])
+@pytest.mark.parametrize("cores", [1, 4, 64])
 def test_a_lone_conversion_leaves_the_threads_to_its_encoder(cores: int, encoder: str) -> None:
-    assert encoder_threads(encoder, share_of_cores(cores, 1)) == Threads(0)
+    assert encoder_threads(encoder, share_of_cores(cores, 1), cores) == Threads(0)
+
+
+@pytest.mark.parametrize(
+    ("cores", "encoder", "told"),
+    [
+        (2, "libx264", Threads(4, ("sync-lookahead=1",))),
+        (3, "libx264", Threads(6, ("sync-lookahead=1",))),
+        (2, "libx265", Threads(0, ("frame-threads=2",))),
+        (2, "libvpx-vp9", Threads(0)),
+        (2, "libsvtav1", Threads(0)),
+    ],
+)
+def test_alone_on_few_cores_one_picture_more_is_begun(cores: int, encoder: str, told: Threads) -> None:
+    assert encoder_threads(encoder, share_of_cores(cores, 1), cores) == told
+
+
+@pytest.mark.parametrize("kind", ["h264", "h265"])
+def test_the_result_is_the_same_however_many_pictures_are_begun_at_once(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the words in which the encoder tells its settings, in its first packet."""
+    source = clip(tmp_path / "a.mkv", sound=(), size=(640, 360), seconds=2)
+    coded, shown, told = [], [], []
+    for cores in (2, 4):
+        monkeypatch.setattr(encoders, "cores_here", lambda cores=cores: cores)
+        done = convert(source, kind, tmp_path / f"out-{cores}", crf=24, keep_if_larger=True)
+        with av.open(done.result) as media:
+            coded.append([(packet.pts, packet.dts, bytes(packet)) for packet in media.demux(video=0)])
+        with av.open(done.result) as media:
+            shown.append([bytes(plane) for plane in next(media.decode(video=0)).planes])
+        told.append(any(word in done.result.read_bytes() for word in (b" frame-threads=2 ", b" threads=4 ")))
+    assert told[0]
+    assert len(coded[0]) > 40 and coded[0][1:] == coded[1][1:]
+    assert shown[0] == shown[1]
 
 
 @pytest.mark.parametrize(
@@ -30,7 +64,7 @@ def test_a_lone_conversion_leaves_the_threads_to_its_encoder(cores: int, encoder
     ],
 )
 def test_conversions_side_by_side_share_the_cores(cores: int, jobs: int, encoder: str, told: Threads) -> None:
-    assert encoder_threads(encoder, share_of_cores(cores, jobs)) == told
+    assert encoder_threads(encoder, share_of_cores(cores, jobs), cores) == told
 
 
 @pytest.mark.parametrize("cores", range(1, 20))
