@@ -77,6 +77,5 @@ def _copy(made: Upload, parts: list[Upload]) -> None:
     """Append the parts' bytes, durably. In a thread."""
     made.file.open()
     for part in parts:
-        for block in part.file.blocks():
-            made.file.append(block)
+        made.file.append(part.file.blocks())
     made.file.sync()

@@ -1,8 +1,8 @@
 """The bytes of one original as they arrive: append, sync, cut, hash. Blocking; runs in threads, never on the event loop.
 
-The offset is a promise: what `offset` says after `sync` is on the disk and never shrinks. The hash follows behind the
-writer by reading back what was written, most of the time from the page cache; that way the same code hashes what an
-earlier process has stored, and a part that is not yet verified is simply not hashed.
+The offset is a promise: what `offset` says after `sync` is on the disk and never shrinks. The beginning of a file is hashed
+as it is stored. Beyond that the hash follows behind the writer by reading back what was written, most of the time from the page
+cache; that way the same code hashes what an earlier process has stored, and a part that is not yet verified is simply not hashed.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,9 @@ from dmc.errors import Busy, DiskFault, DiskFull
 from dmc.files import CHUNK, Disk, blocks_of, translate, write_durably
 
 SYNC_EVERY = 16 * 1024 * 1024
+
+HASHED_AT_ONCE = 4 * 1024 * 1024
+"""Bytes from the start that are hashed by whom they are stored: two threads and the way back from the disk would not be worth it."""
 
 UNVERIFIED = "unverified"
 """Stands beside the file while a part arrives whose checksum is open, and holds the offset to go back to if the process ends."""
@@ -68,12 +71,28 @@ class IncomingFile:
         """Let a running `follow` end early; what it has done stays."""
         self._closing.set()
 
-    def append(self, data: bytes, part: "Hash | None" = None) -> None:
-        """Store `data`, syncing every so often. On DiskFull `offset` tells how much of it was stored.
+    def append(self, pieces: Iterable[bytes], part: "Hash | None" = None) -> None:
+        """Store `pieces`, syncing every so often. On DiskFull `offset` tells how much of them was stored.
 
         `part` is the hash of a part that is not verified yet: it is fed, and the file's own hash is held back.
         """
-        view = memoryview(data)
+        for piece in pieces:
+            begin = self.offset
+            try:
+                self._write(piece)
+            finally:
+                if part is None:
+                    self.trusted = self.offset
+            if part is not None:
+                part.update(piece)
+            elif begin < HASHED_AT_ONCE and self._hashed == begin:
+                self._digest.update(piece)
+                self._hashed = self.offset
+            if self.offset - self._synced >= self._sync_every:
+                self.sync()
+
+    def _write(self, piece: bytes) -> None:
+        view = memoryview(piece)
         try:
             while view:
                 stored = os.write(self._open_fd(), view)
@@ -83,13 +102,6 @@ class IncomingFile:
             if problem.errno == errno.EFBIG:  # A limit of this machine, not a fault of the file: it may go on later.
                 raise DiskFull("storing an upload: this machine lets no file grow so large.", "Raise the limit on file sizes.") from problem
             raise translate(problem, "storing an upload") from problem
-        finally:
-            if part is None:
-                self.trusted = self.offset
-        if part is not None:
-            part.update(data)
-        if self.offset - self._synced >= self._sync_every:
-            self.sync()
 
     def sync(self) -> None:
         """Make all of it durable. Raises DiskFault, after which nothing of the file may be trusted."""
@@ -130,9 +142,14 @@ class IncomingFile:
         self._disk.unlink(self._mark)
         self._disk.sync_folder(self._mark.parent)
 
+    @property
+    def is_hashed(self) -> bool:
+        """Whether `follow` has nothing to do."""
+        return self._hashed >= self.trusted
+
     def follow(self) -> None:
         """Hash what may be hashed and is not yet; returns early once the file is closed."""
-        if self._hashed >= self.trusted:
+        if self.is_hashed:
             return
         with _translated("reading an upload back"), self.path.open("rb", buffering=0) as file:
             file.seek(self._hashed)

@@ -52,7 +52,7 @@ class Interrupt:
             if self._scope is not None:
                 self._scope.reschedule(asyncio.get_running_loop().time())
 
-    async def guard(self, wait: Callable[[], Awaitable[bytes]], seconds: float) -> bytes:
+    async def guard(self, wait: Callable[[], Awaitable[list[bytes]]], seconds: float) -> list[bytes]:
         """The bytes that `wait` brings within `seconds`; raises _Ended at the limit or when fired."""
         if self.reason is not None:
             raise _Ended(self.reason)
@@ -88,22 +88,34 @@ class PlainBody:
 
     def __init__(self, content: StreamReader) -> None:
         self._content = content
+        self._taken = 0
         content.set_read_chunk_size(READ_AHEAD)
 
-    async def read(self) -> bytes:
-        """What has arrived, at least a byte; empty at the end. Raises ConnectionError if the body is cut."""
+    async def read(self) -> list[bytes]:
+        """What has arrived, at least a byte; empty at the end. Raises ConnectionError if the body is cut.
+
+        In pieces as they came: to put them together would cost a copy of everything.
+        """
+        pieces: list[bytes] = []
         try:
-            return await self._content.readany()
+            while not pieces or self._taken < self._content.total_bytes:
+                piece, _ = await self._content.readchunk()
+                if piece:
+                    pieces.append(piece)
+                    self._taken += len(piece)
+                elif self._content.at_eof():
+                    break
         except web.RequestPayloadError as problem:
             raise ConnectionResetError("the body is cut") from problem
+        return pieces
 
-    def left_over(self) -> bytes:
+    def left_over(self) -> list[bytes]:
         """What had arrived before a wait ended.
 
         aiohttp refuses to hand it out once the connection is lost, though it still holds it (its public reads raise first), and
         every byte that arrived is kept. A test cuts uploads at each byte and so notices if this changes.
         """
-        return self._content._read_nowait(-1)
+        return [self._content._read_nowait(-1)]
 
 
 class PartBody:
@@ -112,14 +124,15 @@ class PartBody:
     def __init__(self, part: BodyPartReader) -> None:
         self._part = part
 
-    async def read(self) -> bytes:
+    async def read(self) -> list[bytes]:
         try:
-            return await self._part.read_chunk(READ_AHEAD)
+            piece = await self._part.read_chunk(READ_AHEAD)
         except (web.RequestPayloadError, ValueError, AssertionError) as problem:
             raise ConnectionResetError("the form is cut") from problem
+        return [piece] if piece else []
 
-    def left_over(self) -> bytes:
-        return b""
+    def left_over(self) -> list[bytes]:
+        return []
 
 
 class Receiver:
@@ -156,29 +169,31 @@ class Receiver:
         while True:
             began = now()
             try:
-                data = await self._interrupt.guard(body.read, self._limits.idle_timeout_s)
+                pieces = await self._interrupt.guard(body.read, self._limits.idle_timeout_s)
             except ConnectionError:
                 raise _Ended(Ending.CUT) from None
             waited = now() - began
-            if not data:
+            if not pieces:
                 return Ending.COMPLETE
-            if not await self._store(data, goal, part):
+            if not await self._store(pieces, goal, part):
                 return Ending.OVERLONG
-            pace.note(waited, len(data))
+            pace.note(waited, sum(map(len, pieces)))
 
-    async def _store(self, data: bytes, goal: int, part: Hash | None) -> bool:
+    async def _store(self, pieces: list[bytes], goal: int, part: Hash | None) -> bool:
         """Store what fits; False if there was more."""
-        kept = data[: goal - self._file.offset]
-        if kept:
-            self._unchecked += len(kept)
+        size, room = sum(map(len, pieces)), goal - self._file.offset
+        if size > room:
+            pieces = [b"".join(pieces)[:room]]
+        if size and room:
+            self._unchecked += min(size, room)
             if self._unchecked >= self._limits.sync_every:
                 self._unchecked = 0
                 await self._offload.quick(self._room)
-            await self._offload.disk(self._file.append, kept, part)
-            if self._follower is None or self._follower.done():
+            await self._offload.disk(self._file.append, pieces, part)
+            if not self._file.is_hashed and (self._follower is None or self._follower.done()):
                 await self._join()
                 self._follower = asyncio.ensure_future(self._offload.disk(self._file.follow))
-        return len(kept) == len(data)
+        return size <= room
 
     async def _settle(self) -> None:
         """Whatever happened: what is stored becomes durable, and nobody reads the file any more."""
