@@ -141,8 +141,7 @@ class OneShot:
     async def _receive(self, upload: Upload, body: PlainBody | PartBody) -> None:
         length = upload.record.length
         with self._uploads.receiving(upload) as interrupt:
-            await self._offload.disk(upload.file.open)
-            receiver = Receiver(upload.file, self._offload, self._limits, interrupt, self._room)
+            receiver = Receiver(upload.file, self._offload, self._limits, interrupt, self._room, durable=False)
             ending = await receiver.receive(body, self._limits.max_file_size if length is None else length)
         if ending is not Ending.COMPLETE:
             raise ended_early(ending, 0)

@@ -6,7 +6,6 @@ hears of the upload. Completion hands the file to the broker's admissions; from 
 
 import asyncio
 import contextlib
-import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
@@ -16,15 +15,15 @@ from dmc.broker.admission import Admissions
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
 from dmc.clock import Clock, rfc3339
-from dmc.conversions import MediaType, guess_media_type
-from dmc.errors import BadRequest, Conflict, DiskFault, DmcError, Locked, Refused, WholeFileMismatch
+from dmc.errors import BadRequest, Conflict, DiskFault, DmcError, Locked, Refused
 from dmc.files import Disk, translate, write_durably, write_loosely
 from dmc.items import Item, original_name
 from dmc.log import Log
+from dmc.server.become import make_item
 from dmc.server.incoming import IncomingFile
 from dmc.server.left_behind import take_up
 from dmc.server.offload import Offload
-from dmc.server.policy import Announcement, ServerLimits, check_medium, check_open_count, check_size, check_space
+from dmc.server.policy import Announcement, ServerLimits, check_open_count, check_size, check_space
 from dmc.server.quota import Quota
 from dmc.server.receiving import Ending, Interrupt
 from dmc.server.upload import STATE_FILE, Upload, UploadRecord
@@ -95,10 +94,8 @@ class OpenUploads:
                 return known
             check_size(announced.length, self._limits)
             check_open_count(len(self.of_client(announced.client_id)), self._limits)
-            free = await self._offload.quick(self._storage.free_bytes)
-            check_space(announced.length or 0, free=free, reserved=self.reserved, limits=self._limits)
             await self._quota.check(announced.client_id, announced.length or 0, self._uploads.values())
-            upload = await self._offload.disk(self._make, announced, resumable)
+            upload = await self._offload.disk(self._make, announced, resumable, self.reserved)
             self._uploads[upload.record.item_id] = upload
             return upload
 
@@ -113,7 +110,8 @@ class OpenUploads:
             _check_same(announced, item.file_size, item.sha512_checksum)
         return item
 
-    def _make(self, announced: Announcement, resumable: bool) -> Upload:
+    def _make(self, announced: Announcement, resumable: bool, reserved: int) -> Upload:
+        check_space(announced.length or 0, free=self._storage.free_bytes(), reserved=reserved, limits=self._limits)
         item_id, folder = self._admissions.begin()
         record = UploadRecord(
             **announced.model_dump(),
@@ -129,10 +127,13 @@ class OpenUploads:
                 self._disk.sync_folder(folder.parent)
             else:  # Nobody is promised anything before it is an item: half of one may be lost, and then the broker tidies up.
                 write_loosely(self._disk, folder / STATE_FILE, record.model_dump_json().encode())
-        except OSError as problem:
+            upload = self._opened(record, folder, self._clock.monotonic())
+            if not resumable:
+                upload.file.open()
+            return upload
+        except (OSError, DmcError) as problem:
             self._admissions.abandon(item_id)
-            raise translate(problem, "beginning an upload") from problem
-        return self._opened(record, folder, self._clock.monotonic())
+            raise translate(problem, "beginning an upload") if isinstance(problem, OSError) else problem from problem
 
     def _write_state(self, folder: Path, record: UploadRecord) -> None:
         write_durably(self._disk, folder / STATE_FILE, record.model_dump_json().encode())
@@ -168,7 +169,8 @@ class OpenUploads:
         finally:
             self.bytes_received += upload.file.offset - before
             upload.interrupt = None
-            upload.file.close()
+            if upload.record.resumable:  # Else it becomes an item at once, or is dropped.
+                upload.file.close()
 
     @contextlib.asynccontextmanager
     async def held(self, upload: Upload) -> AsyncIterator[None]:
@@ -195,51 +197,15 @@ class OpenUploads:
 
         Raises WholeFileMismatch and Unsupported, after which the upload is gone, and Unavailable errors, after which it stands.
         """
-        record, file = upload.record, upload.file
-        if (known := await self._offload.quick(self._ledger.get, record.item_id)) is not None:
-            self._uploads.pop(record.item_id, None)  # An earlier try got as far as its ledger line, and no further.
-            return known
         try:
-            sha512, head = await self._offload.disk(file.finish)
-            medium = guess_media_type(record.label, head)
-            if record.sha512 not in (None, sha512):
-                raise WholeFileMismatch(
-                    "the bytes that arrived are not the file that was announced.", "Send the file again from the start."
-                )
-            if medium is not None:
-                check_medium(medium, self._limits)
-            item = await self._offload.disk(self._admit, upload, sha512, medium)
+            item = await self._offload.disk(make_item, upload, self._ledger, self._admissions, self._limits)
         except (Refused, DiskFault):
             await self.drop(upload)
             raise
         finally:
-            file.close()
-        self._uploads.pop(record.item_id, None)
-        log.info("upload became an item", item=item.item_id, client=item.client_id, bytes=item.file_size)
+            upload.file.close()
+        self._uploads.pop(upload.record.item_id, None)
         return item
-
-    def _admit(self, upload: Upload, sha512: str, medium: MediaType | None) -> Item:
-        record = upload.record
-        # The broker may move the folder as soon as the ledger line stands; the descriptor goes along with it.
-        folder = os.open(upload.file.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            item = self._admissions.admit(
-                record.item_id,
-                client_id=record.client_id,
-                label=record.label,
-                conversion_type=record.conversion_type,
-                options=record.options,
-                sha512=sha512,
-                file_size=upload.file.offset,
-                media_type=medium,
-                idempotency_key=record.idempotency_key,
-                file_name=record.file_name,
-            )
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(STATE_FILE, dir_fd=folder)
-            return item
-        finally:
-            os.close(folder)
 
     async def drop(self, upload: Upload) -> None:
         """Forget an upload and its bytes; the caller holds it."""

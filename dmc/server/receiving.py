@@ -138,20 +138,31 @@ class PartBody:
 class Receiver:
     """Moves one body into one file, `most` bytes at most; `part` is the hash of a part that has a checksum of its own.
 
-    `room` is asked now and then and raises DiskFull when the disk has gone below its floor.
+    `room` is asked now and then and raises DiskFull when the disk has gone below its floor. `durable`: what came is a promise, even
+    if it is only a part of the body.
     """
 
-    def __init__(self, file: IncomingFile, offload: Offload, limits: ServerLimits, interrupt: Interrupt, room: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        file: IncomingFile,
+        offload: Offload,
+        limits: ServerLimits,
+        interrupt: Interrupt,
+        room: Callable[[], None],
+        *,
+        durable: bool = True,
+    ) -> None:
         self._file = file
         self._offload = offload
         self._limits = limits
         self._interrupt = interrupt
         self._room = room
+        self._durable = durable
         self._follower: asyncio.Future[None] | None = None
         self._unchecked = 0
 
     async def receive(self, body: PlainBody | PartBody, most: int, part: Hash | None = None) -> Ending:
-        """Store the body and make it durable. Raises DiskFull with the offset at what was really stored, DiskFault."""
+        """Store the body, and make it durable if it shall be. Raises DiskFull with the offset at what was really stored, DiskFault."""
         goal = self._file.offset + most
         try:
             try:
@@ -196,8 +207,9 @@ class Receiver:
         return size <= room
 
     async def _settle(self) -> None:
-        """Whatever happened: what is stored becomes durable, and nobody reads the file any more."""
-        await self._offload.disk(self._file.sync)
+        """Whatever happened: what is stored becomes durable, if it shall be, and nobody reads the file any more."""
+        if self._durable:
+            await self._offload.disk(self._file.sync)
         await self._join()
 
     async def _join(self) -> None:
