@@ -37,7 +37,7 @@ class Events:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         # Subscribed before the snapshot is taken: what happens meanwhile waits in the queue and comes after it.
-        subscriber, missed = self._feed.subscribe(caller_of(request), _last_seen(request))
+        subscriber, missed = await self._feed.subscribe(caller_of(request), _last_seen(request))
         try:
             reply = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
             reply.content_type = "text/event-stream"

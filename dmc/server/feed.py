@@ -1,7 +1,8 @@
 """What happens to items, as a stream of numbered events that many may follow: one follower of the ledger for all of them.
 
 A subscriber gets only what its caller may see. Nobody is buffered without end: who falls behind, or comes back with a
-number that is no longer known, is told to read everything anew (`resync`). Holds no truth: it may be lost at any time.
+number that is no longer known, is told to read everything anew (`resync`). While nobody listens, nothing is looked at; what
+happened meanwhile is numbered when somebody comes. Holds no truth: it may be lost at any time.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Any
 from dmc.broker.ledger import Change, Ledger
 from dmc.broker.threads import ThreadIndex
 from dmc.errors import DmcError
-from dmc.items import Status
+from dmc.items import Item, Status
 from dmc.jobs import Progress
 from dmc.log import Log
 from dmc.server.auth import Caller
@@ -40,12 +41,13 @@ log = Log("server")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened; `client_id` is who may see it."""
+    """One thing that happened; `client_id` is who may see it. `item`: nobody listened then; its view becomes `data` for who asks."""
 
     number: int
     kind: str
     client_id: str
     data: dict[str, Any]
+    item: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,9 @@ class Feed:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dmc-server-feed")
         self._task: asyncio.Task[None] | None = None
         self._subscribers: set[Subscriber] = set()
+        self._coming = 0
+        """Callers who wait until what happened unheard is numbered."""
+        self._called, self._caught_up = asyncio.Event(), asyncio.Event()
         self._ring: deque[Event] = deque(maxlen=RING)
         self._shown: dict[str, Progress] = {}
         self._number = 0
@@ -127,14 +132,31 @@ class Feed:
             self._task.cancel()
             await asyncio.wait({self._task})
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._caught_up.set()
 
-    def subscribe(self, caller: Caller, last_seen: tuple[str, int] | None) -> tuple[Subscriber, list[Event] | None]:
+    async def subscribe(self, caller: Caller, last_seen: tuple[str, int] | None) -> tuple[Subscriber, list[Event] | None]:
         """A subscriber, and the events after `last_seen` (epoch, number); None for these: send a snapshot."""
+        self._coming += 1
+        try:
+            self._called.set()
+            await self._caught_up.wait()
+        finally:
+            self._coming -= 1
         subscriber = Subscriber(caller)
         self._subscribers.add(subscriber)
         if last_seen is None or last_seen[0] != self.epoch or not self._oldest - 1 <= last_seen[1] <= self._number:
             return subscriber, None
-        return subscriber, [event for event in self._ring if event.number > last_seen[1] and caller.sees(event.client_id)]
+        missed = [event for event in self._ring if event.number > last_seen[1] and caller.sees(event.client_id)]
+        try:
+            return subscriber, await self._shown_late(missed)
+        except BaseException:
+            self.leave(subscriber)
+            raise
+
+    async def _shown_late(self, events: list[Event]) -> list[Event]:
+        """The events with the views that nobody had asked for so far."""
+        views = iter(await self._offload.quick(self._views.many, [event.item for event in events if event.item is not None]))
+        return [event if event.item is None else replace(event, data=next(views).model_dump(mode="json"), item=None) for event in events]
 
     def leave(self, subscriber: Subscriber) -> None:
         self._subscribers.discard(subscriber)
@@ -163,20 +185,26 @@ class Feed:
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            if not self._subscribers and not self._coming:
+                self._caught_up.clear()
+                self._called.clear()
+                await self._called.wait()
             try:
-                looked = await loop.run_in_executor(self._thread, self._look)
+                looked = await loop.run_in_executor(self._thread, self._look, WATCH_S if self._caught_up.is_set() else 0.0)
                 await self._tell(looked.changes, looked.owners)
                 self._tell_progress(looked.progress, looked.owners)
+                self._caught_up.set()
             except (DmcError, OSError) as problem:
                 log.warning("the event feed cannot read the ledger", problem=problem)
                 await self._tell(None, {})
+                self._caught_up.set()
                 await asyncio.sleep(AFTER_FAULT_S)
 
-    def _look(self) -> "Look":
+    def _look(self, wait_s: float) -> "Look":
         """Wait a little for changes; what there is then. In the feed's own thread."""
         seen, changes = self._seq, []
-        if self._ledger.watch(seen, WATCH_S) != seen:
-            told = self._ledger.changes_since(seen)
+        if (now := self._ledger.watch(seen, wait_s)) != seen:
+            told = self._ledger.changes_since(seen) if now - seen <= RING else None  # Nobody could be told all of it anyway.
             self._seq = told[-1].seq if told else self._ledger.seq
             if told is None:
                 return Look(None, {}, {})
@@ -196,14 +224,17 @@ class Feed:
                 subscriber.lost = True
                 subscriber.clear()
             return
+        shown = [change.item for change in changes if change.item is not None] if self._subscribers else []
         # All views of one look together: each place in the queue is then worked out once.
-        views = iter(await self._offload.quick(self._views.many, [change.item for change in changes if change.item is not None]))
+        views = iter(await self._offload.quick(self._views.many, shown) if shown else ())
         for change in changes:
             if change.item is None:
                 if change.item_id in owners:
                     self._emit("gone", owners[change.item_id], {"item_id": change.item_id})
-                continue
-            self._emit("item", change.item.client_id, next(views).model_dump(mode="json"))
+            elif shown:
+                self._emit("item", change.item.client_id, next(views).model_dump(mode="json"))
+            else:
+                self._emit("item", change.item.client_id, {}, change.item)
 
     def _tell_progress(self, progress: dict[str, Progress], owners: dict[str, str]) -> None:
         for item_id, now in progress.items():
@@ -213,9 +244,9 @@ class Feed:
                 self._emit("progress", owner, shown)
         self._shown = progress
 
-    def _emit(self, kind: str, client_id: str, data: dict[str, Any]) -> None:
+    def _emit(self, kind: str, client_id: str, data: dict[str, Any], item: Item | None = None) -> None:
         self._number += 1
-        event = Event(self._number, kind, client_id, data)
+        event = Event(self._number, kind, client_id, data, item)
         self._ring.append(event)
         for subscriber in self._subscribers:
             subscriber.offer(event)

@@ -57,6 +57,20 @@ async def listening(http: aiohttp.ClientSession, last_id: str = "") -> AsyncIter
         yield Stream(reply)
 
 
+async def until_nobody_listens(house: House) -> None:
+    """A server hears that a listener left when it has something to say; then the feed ends its look and rests."""
+    assert house.server is not None
+    async with asyncio.timeout(PATIENCE_S):
+        while house.server._feed._caught_up.is_set():
+            await asyncio.sleep(0.01)
+
+
+def ping_often(house: House) -> None:
+    assert house.server is not None
+    (room,) = (room for room in house.server._rooms if isinstance(room, Events))
+    room._ping_s = 0.05
+
+
 async def test_a_snapshot_comes_first_then_what_happens(running: House, http: aiohttp.ClientSession) -> None:
     first = await running.upload(http, b"1")
     async with listening(http) as stream:
@@ -108,6 +122,48 @@ async def test_who_comes_back_hears_what_was_missed(running: House, http: aiohtt
     assert [(kind, data["item_id"]) for kind, data in heard] == [("item", item_id) for item_id in missed]
 
 
+async def test_who_comes_back_alone_hears_what_was_missed(running: House, http: aiohttp.ClientSession) -> None:
+    ping_often(running)
+    gone = await running.upload(http, b"0")
+    async with listening(http) as stream:
+        await stream.until("snapshot")
+        first = await running.upload(http, b"1")
+        while (await stream.until("item"))["item_id"] != first:
+            pass
+        seen = stream.last_id
+    await until_nobody_listens(running)
+    with unittest.mock.patch.object(running.ledger, "changes_since", side_effect=AssertionError("nobody listens")):
+        second = await running.upload(http, b"2")
+        running.begin(second)
+        done = running.finish(gone, b"r")
+        running.ledger.change([Delete(gone, done.version)])
+    for _ in range(2):  # The one who hears it first takes nothing from the next.
+        async with listening(http, seen) as stream:
+            heard = [await stream.next() for _ in range(5)]
+            assert [kind for kind, _ in heard] == ["item"] * 4 + ["gone"]
+            assert [data["item_id"] for _, data in heard] == [second, second, gone, gone, gone]
+            assert [data["status"] for _, data in heard[:4]] == ["to_do", "in_progress", "in_progress", "finished_successful"]
+            third = await running.upload(http, b"3")
+            while (await stream.until("item"))["item_id"] != third:
+                pass
+        await until_nobody_listens(running)
+
+
+async def test_who_missed_more_than_is_kept_begins_anew(running: House, http: aiohttp.ClientSession) -> None:
+    ping_often(running)
+    async with listening(http) as stream:
+        await stream.until("snapshot")
+        await running.upload(http, b"1")
+        await stream.until("item")
+        seen = stream.last_id
+    await until_nobody_listens(running)
+    with unittest.mock.patch.object(feeds, "RING", 2):
+        missed = [await running.upload(http, bytes([n])) for n in range(2, 5)]
+        async with listening(http, seen) as stream:
+            kind, data = await stream.next()
+    assert (kind, {item["item_id"] for item in data["items"]} >= set(missed)) == ("snapshot", True)
+
+
 async def test_an_unknown_number_gets_a_snapshot(running: House, http: aiohttp.ClientSession) -> None:
     for last_id in ("feedface-5", "nonsense", "-"):
         async with listening(http, last_id) as stream:
@@ -128,9 +184,7 @@ async def test_nobody_hears_of_the_items_of_others(running: House, http: aiohttp
 
 
 async def test_a_stream_ends_when_its_token_is_revoked(running: House, http: aiohttp.ClientSession) -> None:
-    assert running.server is not None
-    (room,) = (room for room in running.server._rooms if isinstance(room, Events))
-    room._ping_s = 0.05
+    ping_often(running)
     phone = running.client(running.tokens.create("phone"))
     async with listening(phone) as stream:
         await stream.until("ping")
