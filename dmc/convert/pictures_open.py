@@ -17,6 +17,7 @@ from dmc.conversions import MediaType
 from dmc.convert.facts import MediaFacts
 from dmc.convert.limits import Limits
 from dmc.convert.origin import EXIF_IFD, GPS_IFD, Origin, of_exif
+from dmc.convert.pictures_png import read_by_libav
 from dmc.errors import DamagedMedia, DmcError, NotMedia, TooLarge, Unsupported
 
 _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TIFF", "WEBP")
@@ -45,6 +46,7 @@ def open_picture(path: Path, limits: Limits, label: str) -> Iterator[Image.Image
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with _told(label), _opened(path, label) as picture:
                 _check_size(picture, limits, label)
+                read_by_libav(picture)
                 yield picture
     finally:
         Image.MAX_IMAGE_PIXELS = before
