@@ -35,15 +35,18 @@ _FOLD_SYNCS = 5
 class Folding:
     """When the journal is folded into the snapshot.
 
-    At once while that is estimated to take less than `eager_s`; at the latest when the journal is larger than half the snapshot, within
-    `least_bytes` and `most_bytes`; else by `checkpoint`.
+    At once while that is estimated to take less than `eager_s`, and folds so far took no more than their `share` of the time: what changes
+    many times a second waits. At the latest when the journal is larger than half the snapshot, within `least_bytes` and
+    `most_bytes`; else by `checkpoint`.
     """
 
     eager_s: float = 0.010
+    share: float = 1.0
     least_bytes: int = 1024 * 1024
     most_bytes: int = 64 * 1024 * 1024
 
 
+EVERYDAY = Folding(share=0.05)
 NEVER = Folding(eager_s=0.0, least_bytes=1 << 60, most_bytes=1 << 60)
 """Only `checkpoint` folds."""
 
@@ -56,7 +59,7 @@ class Document(Reader):
         self._files: JournalFiles = files
         self._lock = lock
         self._folding = folding
-        self._fold_s = 0.0
+        self._fold_s = self._rests_until = 0.0
 
     @classmethod
     def open(
@@ -82,7 +85,7 @@ class Document(Reader):
         """
         files = JournalFiles(disk, path, sections, schema, steps or {}, reserve_bytes=reserve_bytes)
         hint = "A dmc that works on it does so for longer than it should, or hangs."
-        self = cls(files, disk, ProcessLock(files.lock, timeout_s=lock_timeout_s, holder_hint=hint), folding or Folding())
+        self = cls(files, disk, ProcessLock(files.lock, timeout_s=lock_timeout_s, holder_hint=hint), folding or EVERYDAY)
         if unread:
             return self
         if recover:
@@ -148,7 +151,7 @@ class Document(Reader):
         rules = self._folding
         estimate = max(self._fold_s, _FOLD_SYNCS * self._tail.sync_s + (self._snapshot_bytes + self._tail.end) / _FOLD_BYTES_PER_S)
         self._fold_s *= 0.9  # So that one slow fold is not held against the disk for ever.
-        if estimate < rules.eager_s:
+        if estimate < rules.eager_s and time.perf_counter() >= self._rests_until:
             return True
         return self._tail.end > min(rules.most_bytes, max(rules.least_bytes, self._snapshot_bytes // 2))
 
@@ -167,7 +170,9 @@ class Document(Reader):
             return
         self._stand_at(loaded, self._tail.look())
         self._files.fill_reserve()
-        self._fold_s = time.perf_counter() - started
+        ended = time.perf_counter()
+        self._fold_s = ended - started
+        self._rests_until = ended + self._fold_s * (1 / self._folding.share - 1)
 
     def checkpoint(self) -> None:
         """Fold the journal into the snapshot now, if it holds any change."""

@@ -19,6 +19,7 @@ Form = Literal["console", "logfmt", "json"]
 _ROOT = "dmc"
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/\s\"']+/)+")
+_PLAIN = re.compile(r"[^\s\"=]+")
 _NOT_FILES = frozenset({"path", "url", "method"})
 """Fields that speak of requests: what looks like a path there is one of the API."""
 
@@ -88,7 +89,7 @@ def _stamp(moment: datetime) -> str:
 
 
 def _quoted(text: str) -> str:
-    if text and not any(c.isspace() or c in '"=' or not c.isprintable() for c in text):
+    if _PLAIN.fullmatch(text) and text.isprintable():
         return text
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     # A name must neither end the line nor steer the terminal that shows it.

@@ -101,6 +101,34 @@ def test_a_journal_that_takes_long_to_fold_is_folded_when_it_is_large(tmp_path):
     assert folds[-1] - folds[-2] > folds[0], "the larger the snapshot, the later"
 
 
+def test_what_changes_many_times_a_second_is_folded_a_few_times_only(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("dmc.journal.time.perf_counter", lambda: now[0])
+    disk = SlowToFold(now)
+    document, folded = Document.open(tmp_path / "index.json", sections=SECTIONS, disk=disk, folding=Folding(eager_s=0.010, share=0.05)), []
+    for number in range(100):
+        document.commit([new(f"{number:03}")])
+        if f'"{number:03}"' in (tmp_path / "index.json").read_text():
+            folded.append(number)
+        now[0] += 0.004
+    assert folded == list(range(0, 100, 10)), "each took 2 ms, so 38 ms must pass until the next"
+    now[0] += 0.040
+    document.commit([new("rare")])
+    assert '"rare"' in (tmp_path / "index.json").read_text()
+
+
+class SlowToFold(RealDisk):
+    """Takes two milliseconds for each snapshot, on the clock that it is given."""
+
+    def __init__(self, now: list[float]) -> None:
+        self._now = now
+
+    def write(self, path: Path, data: bytes) -> None:
+        super().write(path, data)
+        if path.name == "index.json.tmp":
+            self._now[0] += 0.002
+
+
 def test_an_empty_document_is_valid_json_too(tmp_path):
     opened(tmp_path)
     assert json.loads((tmp_path / "index.json").read_text()) == {"schema": 1, "seq": 0, "waiting": {}, "done": {}}
