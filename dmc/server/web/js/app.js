@@ -10,7 +10,7 @@ import { ServerView } from "./server.js";
 import { SignIn } from "./signin.js";
 import { store, useStore } from "./store.js";
 import { Trash } from "./trash.js";
-import { html, useEffect, useRef, useState } from "./ui.js";
+import { html, useEffect, useMemo, useRef, useState } from "./ui.js";
 import { t } from "./words.js";
 
 const VIEWS = { queue: Queue, library: Library, server: ServerView, trash: Trash };
@@ -24,13 +24,14 @@ export function routeOf(hash) {
 }
 
 function useRoute() {
-  const [route, setRoute] = useState(routeOf(location.hash));
+  const [hash, setHash] = useState(location.hash);
   useEffect(() => {
-    const hear = () => setRoute(routeOf(location.hash));
+    const hear = () => setHash(location.hash);
     window.addEventListener("hashchange", hear);
+    hear(); // It may have changed since the page was drawn.
     return () => window.removeEventListener("hashchange", hear);
   }, []);
-  return route;
+  return useMemo(() => routeOf(hash), [hash]);
 }
 
 export function App({ uploads, problem, onSignedIn, onSignedOut }) {
