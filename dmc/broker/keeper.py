@@ -59,8 +59,8 @@ class Keeper:
         if wanted.status is not Status.FINISHED_SUCCESSFUL and item.status is not Status.FINISHED_WITH_ERRORS:
             self._storage.empty_out(item.item_id)
         if wanted.status.is_finished:
-            self._storage.write_outcome(item.item_id, outcome_of(wanted))
             self._storage.keep_out(item.item_id)  # Also when it was emptied: nobody looks into the folder again.
+            self._storage.write_outcome(item.item_id, outcome_of(wanted))
 
     def apply(self, item: Item) -> bool:
         """Bring the item's folder where its record says. False if that must be tried again."""

@@ -73,11 +73,11 @@ class Storage(Protocol):
         ...
 
     def keep_out(self, item_id: str) -> None:
-        """Make out/ with all that is in it, and the item's folder, durable."""
+        """Make all that is in out/ durable; `write_outcome` does so with what is beside it."""
         ...
 
     def write_outcome(self, item_id: str, outcome: dict[str, Any]) -> None:
-        """Write outcome.json durably beside the ticket."""
+        """Write outcome.json beside the ticket; the names in the item's folder are durable then, too."""
         ...
 
     def read_ticket(self, item_id: str) -> dict[str, Any] | None: ...

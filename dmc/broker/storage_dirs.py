@@ -33,6 +33,7 @@ class StorageDirs:
 
     def __init__(self, data: Path, disk: Disk, *, network: str = "") -> None:
         self._data = data
+        self._roots = {place: data / place for place in Place}
         self._disk = disk
         self._network = network
         self._deleted = Deleted(data / FILE_NAME, disk)
@@ -123,10 +124,9 @@ class StorageDirs:
         self._disk.rename(temp, target)
 
     def keep_out(self, item_id: str) -> None:
-        folder = self._folder(item_id)
+        out = self._folder(item_id) / OUT
         with _translated("keeping a result"):
-            self._sync_tree(folder / OUT)
-            self._disk.sync_folder(folder)
+            self._sync_tree(out)
 
     def _sync_tree(self, path: Path) -> None:
         found = self._disk.stat(path)
@@ -243,7 +243,7 @@ class StorageDirs:
     # --- Helpers ---------------------------------------------------------------------------------------------------
 
     def _at(self, place: Place, item_id: str) -> Path:
-        return self._data / place / item_id
+        return self._roots[place] / item_id
 
     def _folder(self, item_id: str) -> Path:
         folder = self.folder(item_id)

@@ -27,6 +27,9 @@ _LOG = Log("broker")
 LOOK_EVERY_S, BUSY_LOOK_S = 0.02, 0.25
 """So often the ledger is looked at while something runs: where a slot is free, and where none is, so that only a wish could matter."""
 
+_MURMURS = 8
+"""So many things of no account here (that a worker began, that it hung up) may be said in one wait."""
+
 STOP_WAIT_S = 10.0
 
 
@@ -51,6 +54,7 @@ class Workbench:
         self._threads = threads
         self._clock = clock
         self._progress: dict[str, Progress] = {}
+        self._said: list[Progress | Report] = []  # Said while nothing was waited for but that.
         self.running: dict[str, Item] = {}
         """Items that have a job, as they were claimed."""
         self.reports: list[Report] = []
@@ -75,7 +79,7 @@ class Workbench:
 
     def hear(self) -> bool:
         """Take in what workers say; returns whether any said something."""
-        said = self._executor.poll()
+        said, self._said = [*self._said, *self._executor.poll()], []
         for one in said:
             if isinstance(one, Progress):
                 self._progress[one.item_id] = one
@@ -84,8 +88,15 @@ class Workbench:
         return bool(said)
 
     def wait(self) -> None:
-        """Until a worker says something, or it is time to look at the ledger."""
-        self._executor.wait(LOOK_EVERY_S if self._executor.free_slots() else BUSY_LOOK_S)
+        """Until a worker tells of progress or of an end, or it is time to look at the ledger."""
+        now = self._clock.monotonic()
+        until = now + (LOOK_EVERY_S if self._executor.free_slots() else BUSY_LOOK_S)
+        for _ in range(_MURMURS):
+            self._executor.wait(until - now)
+            self._said += self._executor.poll()
+            now = self._clock.monotonic()
+            if self._said or now >= until:
+                return
 
     def claim(self, item_id: str) -> None:
         """Begin to convert an item that is to do: line, folder, job. What a twin has made already is taken over instead."""
