@@ -121,11 +121,11 @@ class Gallery:
             elif self.shots.wants(at := float(time_of(frame))):
                 self.shots.take(at, shot(frame))
 
-    def picture(self, picture: Image.Image) -> None:
-        """Keep a small one of a still, which stands upright."""
+    def picture(self, picture: Image.Image, size: tuple[int, int], icc: bytes | None) -> None:
+        """Keep a small one of a still of `size`, which stands upright, perhaps reduced already; `icc` is the profile of its colours."""
         with self.noting("the poster"):
-            self.size = picture.size
-            self.still = small(picture, BOX)
+            self.size = size
+            self.still = small(picture, BOX, icc)
 
     @contextmanager
     def noting(self, what: str) -> Iterator[None]:

@@ -6,7 +6,7 @@ Here is the order: look → decide → write → read everything back. Nothing i
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from PIL import Image
 from dmc.conversions import MediaType
 from dmc.convert.facts import MediaFacts
 from dmc.convert.limits import Limits
-from dmc.convert.pictures_check import check_frames, check_likeness
+from dmc.convert.pictures_check import Show, check_frames, check_likeness
 from dmc.convert.pictures_frames import FrameFacts, Rest, Ticking, delays, digest, in_colours, shows_through, survey, upright, uses_profile
 from dmc.convert.pictures_open import format_name, frame_count, is_animated, look, open_picture, orientation_of, source_depth
 from dmc.convert.pictures_plan import PicturePlan, Source, decide
@@ -33,7 +33,6 @@ _RESULT = "result"
 _SHARES = {"survey": (0.0, 0.2), "write": (0.2, 0.7), "check": (0.7, 1.0)}
 """Which part of the progress each step fills."""
 
-Show = Callable[[Image.Image], None]
 _SLOWEST_S_PER_PIXEL = 10e-6
 """Lossless WebP on a small, busy machine."""
 
@@ -53,7 +52,7 @@ def probe(path: Path, limits: Limits) -> MediaFacts | None:
 def convert(job: Job, limits: Limits, on_progress: OnProgress, show: Show | None = None) -> tuple[ResultFacts, Receipt]:
     """Make the result of `job` in its out folder and say what became of everything; whether it is worth keeping is the caller's.
 
-    `show` gets the first frame of the result, loaded and upright.
+    `show` gets the first frame of the result.
     Raises NotMedia, DamagedMedia, TooLarge, Unsupported, VerificationFailed; an OSError of the disk passes through.
     """
     return _Conversion(job, limits, on_progress, show).run()
@@ -189,10 +188,8 @@ class _Conversion:
                 found = list(survey(result, 0, 1, lambda number: self._tick("check", number + 1, total), digests=plan.lossless))
                 result.seek(0)
                 result.load()
-                if self._show is not None:
-                    self._show(result)
                 wanted = in_colours(upright(picture, seen.orientation), plan, seen.tags.icc)
-                check_likeness(wanted, result)
+                check_likeness(wanted, result, self._show)
                 expected = self._expected(seen, wanted)
                 merged = check_frames(expected, found, pixels=plan.lossless)
                 return merged, [*plan.entries, *fitting.read_back(result)], format_name(result)

@@ -9,15 +9,29 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageStat
 
+from dmc.convert.gallery import BOX
 from dmc.convert.limits import Limits
 from dmc.convert.pictures_frames import FrameFacts
 from dmc.convert.pictures_open import frame_count, open_picture
+from dmc.convert.pictures_small import reduced
 from dmc.errors import DamagedMedia, VerificationFailed
 
+Show = Callable[[Image.Image, tuple[int, int], bytes | None], None]
+"""Gets the first frame of a result, upright and reduced, how large it really is, and the ICC profile of its colours."""
+
 _UNLIKE = 40.0
-"""Largest mean distance of brightness (0 to 255) between thumbnails of source and result."""
+"""Largest mean distance of brightness (0 to 255) between thumbnails of source and result, of the whole and of any part.
+
+Noise, hard lines and pure colours in the smallest details come to 20 in a part, what follows a broken byte mostly to more than 60.
+"""
+
+_NEAR = BOX
+"""Pixels, across and down, of what is looked at from afar: so the poster is drawn from the same."""
 
 _ACROSS = 64
+_PART = 8
+"""Pixels of the result, across and down, that a part has at least."""
+
 _ROUNDING_MS = 1.0
 
 
@@ -66,19 +80,36 @@ def _repeats(frames: Sequence[FrameFacts], number: int) -> bool:
     return 0 < number < len(frames) and frames[number].digest == frames[number - 1].digest
 
 
-def check_likeness(source: Image.Image, result: Image.Image) -> None:
-    """Raise VerificationFailed when two pictures of the same size are not alike even from afar."""
+def check_likeness(source: Image.Image, result: Image.Image, show: Show | None = None) -> None:
+    """Raise VerificationFailed when two pictures are not alike even from afar; `show` gets the result.
+
+    Neither as a whole nor in any part: one that is broken from some row on is alike on the whole, most of the time.
+    """
     if source.size != result.size:
         raise VerificationFailed(f"the result is {result.width} × {result.height} instead of {source.width} × {source.height}.")
-    distance = ImageStat.Stat(ImageChops.difference(_from_afar(source), _from_afar(result))).mean[0]
-    if distance > _UNLIKE:
+    near = reduced(result, _NEAR)
+    if show is not None:
+        show(near, result.size, result.info.get("icc_profile"))
+    distance = ImageChops.difference(_from_afar(reduced(source, _NEAR)), _from_afar(near))
+    across, down = _cell(near)
+    part = -(-_PART * near.width // (across * result.width)), -(-_PART * near.height // (down * result.height))
+    if ImageStat.Stat(distance).mean[0] > _UNLIKE or _highest(distance.reduce(part)) > _UNLIKE:
         raise VerificationFailed("the result does not look like the source.")
 
 
+def _highest(picture: Image.Image) -> float:
+    return float(ImageStat.Stat(picture).extrema[0][1])
+
+
+def _cell(picture: Image.Image) -> tuple[int, int]:
+    """How many pixels become one, across and down, so that 64 to 127 are left."""
+    return max(1, picture.width // _ACROSS), max(1, picture.height // _ACROSS)
+
+
 def _from_afar(picture: Image.Image) -> Image.Image:
-    """Its brightness, about 64 to 127 pixels across and down; every pixel has a part in it."""
+    """Its brightness, one pixel for each cell; every pixel has a part in it."""
     if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
     plain = picture if picture.mode in ("RGB", "RGBA", "L") else picture.convert("RGB")
-    return plain.reduce((max(1, plain.width // _ACROSS), max(1, plain.height // _ACROSS))).convert("L")
+    return plain.reduce(_cell(plain)).convert("L")

@@ -7,13 +7,22 @@ from PIL import Image, ImageCms
 from dmc.convert.pictures_frames import from_deep, uses_profile
 
 
-def small(picture: Image.Image, box: int) -> Image.Image:
-    """At most `box` pixels across and down, RGB or RGBA in sRGB, made quickly. `picture` is loaded and stays as it is."""
+def small(picture: Image.Image, box: int, icc: bytes | None) -> Image.Image:
+    """At most `box` pixels across and down, RGB or RGBA in sRGB, made quickly. `picture` is loaded and stays as it is.
+
+    `icc` is the profile of its colours.
+    """
+    made = reduced(picture, box)
+    made = made.copy() if made is picture else made
+    made.thumbnail((box, box), Image.Resampling.BILINEAR)
+    return _for_screens(made, icc)
+
+
+def reduced(picture: Image.Image, box: int) -> Image.Image:
+    """About as small, in a mode in which pixels can be averaged; from 1 to 2 times `box`, or the picture itself if it is not larger."""
     whole = _simple(picture)
     factor = max(picture.size) // box
-    made = whole.reduce(factor) if factor > 1 else whole.copy()
-    made.thumbnail((box, box), Image.Resampling.BILINEAR)
-    return _for_screens(made, picture.info.get("icc_profile"))
+    return whole.reduce(factor) if factor > 1 else whole
 
 
 def _simple(picture: Image.Image) -> Image.Image:

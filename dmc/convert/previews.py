@@ -226,7 +226,7 @@ def _look_at_picture(gallery: Gallery, file: Path, limits: Limits) -> None:
             picture.draft(picture.mode, (2 * BOX, 2 * BOX))  # Decoded at a fraction of its size: eight times as quick.
         picture.load()
         orientation = orientation_of(picture)
-        gallery.picture(picture)
+        gallery.picture(picture, picture.size, picture.info.get("icc_profile"))
         gallery.size = None  # A draft's; the probe's is the real one.
         if gallery.still is not None:
             gallery.still = upright(gallery.still, orientation)

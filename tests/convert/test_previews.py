@@ -213,7 +213,7 @@ def test_a_long_original_is_visited_and_not_decoded_as_a_whole(tmp_path: Path) -
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "YCbCr", "HSV", "I;16", "I", "F"])
 def test_every_kind_of_picture_becomes_a_small_one(mode: str) -> None:
     picture = Image.new(mode, (1500, 700))
-    made = small(picture, 320)
+    made = small(picture, 320, picture.info.get("icc_profile"))
     assert made.mode in ("RGB", "RGBA")
     assert made.size == (320, 149)
     assert picture.size == (1500, 700)
