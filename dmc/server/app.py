@@ -38,6 +38,7 @@ from dmc.server.openapi import OpenApi
 from dmc.server.outside import OUTSIDE
 from dmc.server.overview import Overview
 from dmc.server.page import Page
+from dmc.server.places import Places
 from dmc.server.policy import MIB
 from dmc.server.policy import ServerLimits as ServerLimits
 from dmc.server.quota import Quota
@@ -91,7 +92,7 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._chores: set[asyncio.Task[None]] = set()
         shelf = Shelf(storage)
-        views = Views(ledger, threads, shelf, limits.base_path)
+        views = Views(Places(ledger), threads, shelf, limits.base_path)
         overview = Overview(ledger)
         self._feed = Feed(ledger=ledger, overview=overview, threads=threads, views=views, offload=offload)
         statistics = Statistics(ledger=ledger, clock=clock, offload=offload)

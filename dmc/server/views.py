@@ -4,23 +4,20 @@ its facts and previews from its folder. Blocking."""
 from collections.abc import Iterable
 from typing import Any
 
-from dmc.broker.ledger import Ledger
 from dmc.broker.threads import ThreadIndex
 from dmc.items import Item, Status
 from dmc.jobs import MadeFile, Progress
 from dmc.products import PreviewsView, Products
 from dmc.protocol import ITEMS, ItemView, ProgressView, ResultView, SidecarView
+from dmc.server.places import Places
 from dmc.server.shelf import Shelf
-
-QUEUE_SHOWN = 1000
-"""Places in the queue are told up to this one."""
 
 
 class Views:
-    """Makes views with links that begin with `base`; reads the thread index and the queue only when an item needs them."""
+    """Makes views with links that begin with `base`; looks at the thread index and the queue only when an item needs them."""
 
-    def __init__(self, ledger: Ledger, threads: ThreadIndex, shelf: Shelf, base: str = "") -> None:
-        self._ledger = ledger
+    def __init__(self, places: Places, threads: ThreadIndex, shelf: Shelf, base: str = "") -> None:
+        self._places = places
         self._threads = threads
         self._shelf = shelf
         self._base = base
@@ -29,7 +26,7 @@ class Views:
         listed = list(items)
         statuses = {item.status for item in listed}
         progress = self._threads.read() if Status.IN_PROGRESS in statuses else {}
-        queue = self._queue() if Status.TO_DO in statuses else {}
+        queue = self._places.of([item.item_id for item in listed if item.status is Status.TO_DO]) if Status.TO_DO in statuses else {}
         return [
             view_of(
                 item,
@@ -43,12 +40,6 @@ class Views:
 
     def one(self, item: Item) -> ItemView:
         return self.many([item])[0]
-
-    def _queue(self) -> dict[str, int]:
-        """Position of each waiting item, 1 is next: by priority, then by age."""
-        waiting = self._ledger.select(Status.TO_DO, limit=QUEUE_SHOWN)
-        waiting.sort(key=lambda item: (-item.priority, item.item_id))
-        return {item.item_id: position for position, item in enumerate(waiting, 1)}
 
 
 def _of_this_try(item: Item, progress: dict[str, Progress]) -> Progress | None:
