@@ -39,12 +39,13 @@ def _check_quota(parts: "Parts", settings: ServerSettings, size: int) -> None:
     """Counted as the server counts: what items have on the disk, and all that open uploads are promised."""
     from dmc.broker.admission import LOCAL_CLIENT
     from dmc.broker.allowance import Allowance, held_bytes
-    from dmc.server.left_behind import open_records
+    from dmc.server.left_behind import arriving_bytes, open_records
 
     allowance = Allowance(settings.limits.max_bytes_per_client, settings.limits.max_bytes_total)
     if not allowance:
         return
     mine, of_all = held_bytes(parts.ledger, LOCAL_CLIENT)
+    of_all += arriving_bytes(parts.storage)
     for record, _ in open_records(parts.storage, parts.ledger, parts.disk):
         of_all += record.length or parts.storage.size_of(record.item_id, record.file_name) or 0
     try:

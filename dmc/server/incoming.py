@@ -67,6 +67,12 @@ class IncomingFile:
             os.close(self._fd)
             self._fd = None
 
+    def rename(self, name: str) -> None:
+        """Give it another name in its folder."""
+        with _translated("naming an upload"):
+            self._disk.rename(self.path, self.path.with_name(name))
+        self.path = self.path.with_name(name)
+
     def abort_hash(self) -> None:
         """Let a running `follow` end early; what it has done stays."""
         self._closing.set()

@@ -9,16 +9,19 @@ from dmc.broker.admission import Admissions
 from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Place, Storage
 from dmc.files import Disk
-from dmc.server.upload import STATE_FILE, UploadRecord
+from dmc.server.upload import ARRIVING, STATE_FILE, UploadRecord
 
 
 def take_up(storage: Storage, ledger: Ledger, admissions: Admissions, disk: Disk) -> list[tuple[UploadRecord, Path]]:
     """Records and folders of uploads that may go on; what is worth nothing is removed."""
+    for place in storage.places((Place.INCOMING,)):
+        if storage.size_of(place.item_id, ARRIVING) is not None:
+            admissions.abandon(place.item_id)
     found = []
     for record, folder in list(open_records(storage, ledger, disk)):
         if record.resumable:
             found.append((record, folder))
-        else:
+        else:  # As an earlier dmc wrote down what came in one request.
             admissions.abandon(record.item_id)
     return found
 
@@ -32,6 +35,11 @@ def open_records(storage: Storage, ledger: Ledger, disk: Disk) -> Iterator[tuple
         record = _read(folder, disk)
         if record is not None:
             yield record, folder
+
+
+def arriving_bytes(storage: Storage) -> int:
+    """What has come so far of files that come in one request."""
+    return sum(storage.size_of(place.item_id, ARRIVING) or 0 for place in storage.places((Place.INCOMING,)))
 
 
 def _read(folder: Path, disk: Disk) -> UploadRecord | None:

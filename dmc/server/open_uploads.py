@@ -16,7 +16,7 @@ from dmc.broker.ledger import Ledger
 from dmc.broker.storage import Storage
 from dmc.clock import Clock, rfc3339
 from dmc.errors import BadRequest, Conflict, DiskFault, DmcError, Locked, Refused
-from dmc.files import Disk, translate, write_durably, write_loosely
+from dmc.files import Disk, translate, write_durably
 from dmc.items import Item, original_name
 from dmc.log import Log
 from dmc.server.become import make_item
@@ -26,7 +26,7 @@ from dmc.server.offload import Offload
 from dmc.server.policy import Announcement, ServerLimits, check_open_count, check_size, check_space
 from dmc.server.quota import Quota
 from dmc.server.receiving import Ending, Interrupt
-from dmc.server.upload import STATE_FILE, Upload, UploadRecord
+from dmc.server.upload import ARRIVING, STATE_FILE, Upload, UploadRecord
 
 REMEMBERED_EXPIRED = 1000
 
@@ -121,15 +121,15 @@ class OpenUploads:
             resumable=resumable,
         )
         try:
-            self._disk.write(folder / record.file_name, b"")
             if resumable:
+                self._disk.write(folder / record.file_name, b"")
                 self._write_state(folder, record)
                 self._disk.sync_folder(folder.parent)
-            else:  # Nobody is promised anything before it is an item: half of one may be lost, and then the broker tidies up.
-                write_loosely(self._disk, folder / STATE_FILE, record.model_dump_json().encode())
-            upload = self._opened(record, folder, self._clock.monotonic())
-            if not resumable:
-                upload.file.open()
+                return self._opened(record, folder / record.file_name, self._clock.monotonic())
+            # Nobody is promised anything before it is an item: half of one may be lost.
+            self._disk.write(folder / ARRIVING, b"")
+            upload = self._opened(record, folder / ARRIVING, self._clock.monotonic())
+            upload.file.open()
             return upload
         except (OSError, DmcError) as problem:
             self._admissions.abandon(item_id)
@@ -138,8 +138,8 @@ class OpenUploads:
     def _write_state(self, folder: Path, record: UploadRecord) -> None:
         write_durably(self._disk, folder / STATE_FILE, record.model_dump_json().encode())
 
-    def _opened(self, record: UploadRecord, folder: Path, touched: float) -> Upload:
-        return Upload(record, IncomingFile(folder / record.file_name, self._disk, sync_every=self._limits.sync_every), touched)
+    def _opened(self, record: UploadRecord, path: Path, touched: float) -> Upload:
+        return Upload(record, IncomingFile(path, self._disk, sync_every=self._limits.sync_every), touched)
 
     async def set_length(self, upload: Upload, length: int) -> None:
         """Say how long an upload of deferred length is; the caller holds it. A length that is known cannot be changed."""
@@ -231,7 +231,8 @@ class OpenUploads:
     def _left_behind(self) -> list[Upload]:
         now, found = self._clock.now().timestamp(), take_up(self._storage, self._ledger, self._admissions, self._disk)
         idle = [max(0.0, now - (folder / record.file_name).stat().st_mtime) for record, folder in found]
-        return [self._opened(*one, self._clock.monotonic() - idle_s) for one, idle_s in zip(found, idle, strict=True)]
+        begun = [self._clock.monotonic() - idle_s for idle_s in idle]
+        return [self._opened(record, folder / record.file_name, at) for (record, folder), at in zip(found, begun, strict=True)]
 
     async def sweep(self) -> None:
         """Forget uploads that nobody has touched for too long; never one that a request holds."""

@@ -11,9 +11,13 @@ from dmc.server.receiving import Interrupt
 STATE_FILE = "upload.json"
 """Stands beside the bytes from before the client hears of the upload until it is an item."""
 
+ARRIVING = "arriving"
+"""What a file is called that comes in one request, until it is complete. Half of it is worth nothing, and known by this name; no
+record stands beside it."""
+
 
 class UploadRecord(Announcement):
-    """What `upload.json` holds. One that is not resumable came in one request and is worth nothing after it."""
+    """What `upload.json` holds. One that is not resumable comes in one request and is worth nothing after it: it is not written down."""
 
     model_config = ConfigDict(frozen=True, extra="allow")  # What a newer version noted is kept, so that the upload outlives a rollback.
 

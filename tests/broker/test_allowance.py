@@ -9,7 +9,7 @@ from dmc.broker.allowance import Allowance, held_bytes, stored_bytes
 from dmc.errors import DiskFull, TooLarge
 from dmc.items import Item, Status
 from dmc.jobs import MadeFile, ResultFacts
-from dmc.server.upload import STATE_FILE, UploadRecord
+from dmc.server.upload import ARRIVING, STATE_FILE, UploadRecord
 from dmc.server_settings import Limits, ServerSettings
 
 SIZE = 1000
@@ -96,5 +96,10 @@ def test_what_others_have_and_what_they_just_upload_counts_in_total(house, tmp_p
     with pytest.raises(DiskFull, match="all clients together 500 B are left"):
         add(house, tmp_path, wav, max_bytes_total=SIZE + 500)
     assert (folder / "original.wav").read_bytes() == b"half of it", "and the upload goes on"
+    _, arriving = house.admissions.begin()
+    (arriving / ARRIVING).write_bytes(b"x" * 200)
+    with pytest.raises(DiskFull, match="all clients together 300 B are left"):
+        add(house, tmp_path, wav, max_bytes_total=SIZE + 500)
+    house.storage.abandon(arriving.name)
     add(house, tmp_path, wav, max_bytes_total=2 * SIZE)
     add(house, tmp_path, wav, max_bytes_per_client=2 * SIZE)

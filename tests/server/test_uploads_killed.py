@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import random
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from dmc.server.tokens import Tokens
 from dmc.server.tus_headers import format_metadata
 from tests.patience import PATIENCE_S
 from tests.server.conftest import House
+from tests.server.raw import connection, request
 
 TUS = {"Tus-Resumable": "1.0.0"}
 DATA = random.Random(7).randbytes(24 * 1024 * 1024)
@@ -163,6 +165,22 @@ async def test_U18_an_upload_that_was_promised_survives_without_a_byte(house: Ho
 
 
 async def test_what_a_cut_one_shot_left_behind_is_gone_after_a_restart(house: House) -> None:
+    await house.start()
+    async with connection(house) as raw:
+        await raw.send(request(house, "PUT", f"{ITEMS}/clip.mp4", content_length=10) + b"12345")
+        async with asyncio.timeout(PATIENCE_S):
+            while [path.read_bytes() for path in house.data.glob("incoming/*/arriving")] != [b"12345"]:
+                await asyncio.sleep(0.01)
+        shutil.copytree(house.data / "incoming", house.data.parent / "as_killed")
+    assert house.server is not None
+    await house.server.stop()
+    shutil.copytree(house.data.parent / "as_killed", house.data / "incoming", dirs_exist_ok=True)
+    assert len(house.storage.places()) == 1
+    await house.start()
+    assert house.storage.places() == []
+
+
+async def test_what_an_earlier_dmc_left_of_a_cut_one_shot_is_gone_after_a_restart(house: House) -> None:
     await house.start()
     http = house.client()
     path = await house.create(http, 5)
