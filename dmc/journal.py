@@ -46,7 +46,7 @@ class Folding:
     most_bytes: int = 64 * 1024 * 1024
 
 
-EVERYDAY = Folding(share=0.05)
+EVERYDAY = Folding(share=0.01)
 NEVER = Folding(eager_s=0.0, least_bytes=1 << 60, most_bytes=1 << 60)
 """Only `checkpoint` folds."""
 

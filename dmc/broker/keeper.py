@@ -56,7 +56,8 @@ class Keeper:
     def _prepare(self, item: Item, wanted: Item) -> None:
         if wanted.status is item.status or self._storage.place_of(item.item_id) is None:
             return  # Nothing moves; or the record will say that the original is missing.
-        if wanted.status is not Status.FINISHED_SUCCESSFUL and item.status is not Status.FINISHED_WITH_ERRORS:
+        begins = wanted.status is Status.IN_PROGRESS  # Its out/ is emptied when its line stands.
+        if not begins and wanted.status is not Status.FINISHED_SUCCESSFUL and item.status is not Status.FINISHED_WITH_ERRORS:
             self._storage.empty_out(item.item_id)
         if wanted.status.is_finished:
             self._storage.keep_out(item.item_id)  # Also when it was emptied: nobody looks into the folder again.
