@@ -81,7 +81,6 @@ class _Work:
         kind = find_conversion(self._job.conversion_type)
         check_options(kind.name, self._job.options)
         facts = self._facts = probe(self._source, self._limits, self._job.label)
-        release()
         check_fits(kind, facts.media_type)
         report = self._picture(facts) if facts.media_type is MediaType.IMAGE else self._streams(facts)
         RealDisk().sync_folder(self._out)
@@ -131,6 +130,7 @@ class _Work:
     # --- Video and sound -------------------------------------------------------------------------------------------
 
     def _streams(self, facts: MediaFacts) -> Report:
+        release()  # The container of the probe.
         stripped = places.place_tags(facts) if self._job.options.get("strip_location") else []
         if stripped:
             facts = places.without_places(facts)

@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from dmc.convert import sandbox, worker
 from dmc.convert.launch import NOT_BEGUN, PACKET
+from dmc.convert.release import trim
 
 _PR_SET_CHILD_SUBREAPER = 36
 _SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "thaw": signal.SIGCONT}
@@ -39,6 +40,7 @@ def main(control_fd: int, entry: str, *, perhaps_one: bool = False) -> NoReturn:
     if not perhaps_one:
         worker.warm_up_pictures()
         importlib.import_module("dmc.convert.rehearse").rehearse()
+        trim()
     gc.freeze()  # pages shared with the children stay shared
     gc.enable()
     sandbox.prctl(_PR_SET_CHILD_SUBREAPER, 1)
