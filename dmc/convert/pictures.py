@@ -18,7 +18,7 @@ from PIL import Image
 from dmc.conversions import MediaType
 from dmc.convert.facts import MediaFacts
 from dmc.convert.limits import Limits
-from dmc.convert.pictures_check import Show, check_frames, check_likeness
+from dmc.convert.pictures_check import Show, check_frames, check_likeness, sketch
 from dmc.convert.pictures_frames import FrameFacts, Rest, Ticking, delays, digest, in_colours, shows_through, survey, upright, uses_profile
 from dmc.convert.pictures_open import format_name, frame_count, is_animated, look, open_picture, orientation_of, source_depth
 from dmc.convert.pictures_plan import PicturePlan, Source, decide
@@ -142,7 +142,8 @@ class _Conversion:
         if not animated:
             return [FrameFacts(0.0, shows_through(picture), b"")]
         total = frame_count(picture)
-        return list(survey(picture, first, orientation, lambda number: self._tick("survey", number + 1, total), digests=True))
+        every = survey(picture, first, orientation, lambda number: self._tick("survey", number + 1, total), digests=True, sketch=sketch)
+        return list(every)
 
     # --- write -----------------------------------------------------------------------------------------------------
 
@@ -185,7 +186,9 @@ class _Conversion:
         try:
             with open_picture(target, self._limits, "the result") as result:
                 total = frame_count(result)
-                found = list(survey(result, 0, 1, lambda number: self._tick("check", number + 1, total), digests=plan.lossless))
+                far = None if plan.lossless or plan.frames == 1 else sketch
+                every = survey(result, 0, 1, lambda number: self._tick("check", number + 1, total), digests=plan.lossless, sketch=far)
+                found = list(every)
                 result.seek(0)
                 result.load()
                 wanted = in_colours(upright(picture, seen.orientation), plan, seen.tags.icc)

@@ -1,6 +1,6 @@
 """Is the result what the source was? Decodes every frame of it and compares: sizes, times, and pixels.
 
-Where the format loses nothing, what one sees must be equal; elsewhere a rough likeness is asked for, against gross faults.
+Where the format loses nothing, what one sees must be equal; elsewhere a rough likeness is asked for of each frame, against gross faults.
 A frame that repeats the one before may have been written as one frame shown longer: that is the same film.
 """
 
@@ -29,6 +29,7 @@ _NEAR = BOX
 """Pixels, across and down, of what is looked at from afar: so the poster is drawn from the same."""
 
 _ACROSS = 64
+_ROUGHLY = 16
 _PART = 8
 """Pixels of the result, across and down, that a part has at least."""
 
@@ -59,6 +60,8 @@ def check_frames(source: Sequence[FrameFacts], result: Sequence[FrameFacts], *, 
             raise VerificationFailed(f"the result has {len(result)} frames, the source {len(source)}.")
         if pixels and frame.digest != source[position].digest:
             raise VerificationFailed(f"frame {number + 1} of the result does not show what the source shows.")
+        if _unlike(frame.sketch, source[position].sketch):
+            raise VerificationFailed(f"frame {number + 1} of the result does not look like the source's.")
         clock_result += frame.delay_ms
         clock_source += source[position].delay_ms
         position += 1
@@ -78,6 +81,19 @@ def check_frames(source: Sequence[FrameFacts], result: Sequence[FrameFacts], *, 
 
 def _repeats(frames: Sequence[FrameFacts], number: int) -> bool:
     return 0 < number < len(frames) and frames[number].digest == frames[number - 1].digest
+
+
+def sketch(picture: Image.Image) -> Image.Image:
+    """The brightness of a frame, part by part, 31 of them across and down at most: small enough to keep those of thousands of frames."""
+    made = _from_afar(reduced(picture, _ROUGHLY))
+    return made.reduce((-(-_PART * made.width // picture.width), -(-_PART * made.height // picture.height)))
+
+
+def _unlike(one: Image.Image | None, other: Image.Image | None) -> bool:
+    """Do two sketches show different things? Where there is none nothing is said."""
+    if one is None or other is None:
+        return False
+    return one.size != other.size or _highest(ImageChops.difference(one, other)) > _UNLIKE
 
 
 def check_likeness(source: Image.Image, result: Image.Image, show: Show | None = None) -> None:

@@ -17,6 +17,8 @@ from dmc.convert.pictures_plan import PicturePlan
 Tick = Callable[[int], None]
 """Called with the number of a frame that was just worked on."""
 
+Sketch = Callable[[Image.Image], Image.Image]
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -30,11 +32,15 @@ _TURNS = {
 
 @dataclass(frozen=True, slots=True)
 class FrameFacts:
-    """One frame: how long it is shown (milliseconds), whether it lets anything through, and a digest of what one sees."""
+    """One frame: how long it is shown (milliseconds), whether it lets anything through, and a digest of what one sees.
+
+    `sketch` is what one sees from afar, where that was asked for.
+    """
 
     delay_ms: float
     alpha: bool
     digest: bytes
+    sketch: Image.Image | None = None
 
 
 def upright(picture: Image.Image, orientation: int) -> Image.Image:
@@ -43,13 +49,16 @@ def upright(picture: Image.Image, orientation: int) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def survey(picture: Image.Image, first: int, orientation: int, tick: Tick, *, digests: bool) -> Iterator[FrameFacts]:
-    """Decode every frame from number `first` on; `digests`: also what one sees of it."""
+def survey(
+    picture: Image.Image, first: int, orientation: int, tick: Tick, *, digests: bool, sketch: Sketch | None = None
+) -> Iterator[FrameFacts]:
+    """Decode every frame from number `first` on; `digests`: also what one sees of it, `sketch`: also from afar."""
     for number in range(first, int(getattr(picture, "n_frames", 1))):
         picture.seek(number)
         picture.load()
         delay = float(picture.info.get("duration", 0) or 0)
-        yield FrameFacts(delay, shows_through(picture), digest(upright(picture, orientation)) if digests else b"")
+        turned = upright(picture, orientation)
+        yield FrameFacts(delay, shows_through(picture), digest(turned) if digests else b"", sketch(turned) if sketch else None)
         tick(number)
 
 

@@ -32,8 +32,10 @@ def _webp(picture: Image.Image, **settings: Any) -> bytes:
     return written.getvalue()
 
 
-def _convert(folder: Path, picture: Image.Image, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[bytes], bytes]) -> Gallery:
-    """Convert `picture`; `spoil` gets at what was written before it is checked."""
+def _convert(
+    folder: Path, picture: Image.Image, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[bytes], bytes], **settings: Any
+) -> Gallery:
+    """Convert `picture`; `spoil` gets at what was written before it is checked. `settings`: how the source is saved."""
     whole, gallery = pictures._Conversion._write, Gallery()
 
     def write(self: Any, again: Image.Image, seen: Any, fitting: Any, target: Path) -> None:
@@ -42,7 +44,7 @@ def _convert(folder: Path, picture: Image.Image, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(pictures._Conversion, "_write", write)
     source = folder / "scene.png"
-    picture.save(source, icc_profile=picture.info.get("icc_profile"))
+    picture.save(source, icc_profile=picture.info.get("icc_profile"), **settings)
     job = a_job(folder, f"scene-{picture.width}", original=str(source), conversion_type="webp", label=source.name)
     pictures.convert(job, Limits(), lambda *_: None, gallery.picture)
     return gallery
@@ -82,6 +84,29 @@ def test_one_part_that_is_not_the_source_is_enough(tmp_path: Path, monkeypatch: 
         _convert(tmp_path, _scene(), monkeypatch, lambda _: _webp(other))
     with pytest.raises(VerificationFailed):
         check_likeness(_scene(), other)
+
+
+def _film(*turns: int) -> list[Image.Image]:
+    return [_scene((120, 120)).rotate(turn) for turn in turns]
+
+
+def _as_frames(film: list[Image.Image]) -> dict[str, Any]:
+    return {"save_all": True, "append_images": film[1:], "duration": 100}
+
+
+def test_each_frame_of_an_animation_that_loses_quality_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = _film(0, 90, 180, 270)
+    for number, shown in enumerate((right, _film(0, 90, 0, 270), _film(0, 180, 90, 270))):
+        (tmp_path / str(number)).mkdir()
+
+        def spoil(_: bytes, shown: list[Image.Image] = shown) -> bytes:
+            return _webp(shown[0], **_as_frames(shown))
+
+        if shown is right:
+            _convert(tmp_path / str(number), right[0], monkeypatch, spoil, **_as_frames(right))
+        else:
+            with pytest.raises(VerificationFailed, match=r"frame [23] of the result does not look like the source's"):
+                _convert(tmp_path / str(number), right[0], monkeypatch, spoil, **_as_frames(right))
 
 
 @pytest.mark.parametrize("left", [0, 11, 30, 200, 0.3, 0.7, 0.99, -1])
