@@ -20,6 +20,7 @@ from dmc.convert.facts import MediaFacts
 from dmc.convert.limits import Limits
 from dmc.convert.pictures_check import Show, check_frames, check_likeness, sketch
 from dmc.convert.pictures_frames import FrameFacts, Rest, Ticking, delays, digest, in_colours, shows_through, survey, upright, uses_profile
+from dmc.convert.pictures_jpeg import room_for
 from dmc.convert.pictures_open import format_name, frame_count, is_animated, look, open_picture, orientation_of, source_depth
 from dmc.convert.pictures_plan import PicturePlan, Source, decide
 from dmc.convert.pictures_tags import Fitting, Tags, collect
@@ -173,7 +174,8 @@ class _Conversion:
             settings |= {"disposal": 0, "blend": 0, "default_image": False} if plan.target.name == "png" else {}
         patience = _SLOWEST_S_PER_PIXEL * first.width * first.height * plan.frames + 60.0
         with target.open("xb") as file, alive(lambda: self._on_progress(self._reached, None, None), patience):
-            first.save(Ticking(file, lambda: self._tick("write", 1, 2)), format=plan.target.pillow, **settings)
+            with room_for(first, plan.target.name):
+                first.save(Ticking(file, lambda: self._tick("write", 1, 2)), format=plan.target.pillow, **settings)
             file.flush()
             os.fsync(file.fileno())
         self._tick("write", 1, 1)

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import random
 import struct
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageDraw, ImageSequence
+from PIL import Image, ImageCms, ImageDraw, ImageFile, ImageSequence
 from PIL.PngImagePlugin import PngInfo
 
 from dmc.conversions import MediaType
@@ -422,6 +423,17 @@ def test_orientation_is_set_in_any_bytes_without_a_crash(data: bytes) -> None:
 @pytest.mark.parametrize("text", ['<a tiff:Orientation="6"/>', "<tiff:Orientation>6</tiff:Orientation>", "<a tiff:Orientation='6'/>"])
 def test_orientation_in_xmp_is_set_in_place(text: str) -> None:
     assert upright_xmp(text.encode()) == text.replace("6", "1").encode()
+
+
+def test_a_jpeg_of_nothing_but_noise_is_written(tmp_path: Path) -> None:
+    """It needs more than a byte per pixel, for which Pillow alone has no room."""
+    source = tmp_path / "noise.png"
+    chance = random.Random(5)
+    Image.frombytes("RGB", (300, 300), bytes(chance.choice((0, 255)) for _ in range(3 * 300 * 300))).save(source)
+    before = ImageFile.MAXBLOCK
+    _result, receipt = _convert(tmp_path, source, "jpeg")
+    assert receipt.result is not None and receipt.result.file_size > 300 * 300
+    assert before == ImageFile.MAXBLOCK
 
 
 def _frames(*facts: tuple[float, bytes]) -> list[FrameFacts]:
