@@ -75,12 +75,13 @@ class OneShot:
 
     async def _whole_body(self, request: web.Request, file_name: str) -> web.Response:
         announced = self._announced(request, file_name, dict(request.query), request.content_length)
+        body = PlainBody(request.content)  # From here on it is read ahead: more of it is there once the upload is.
         async with self._upload(announced) as made:
             if isinstance(made, Item):
-                return await self._answer(made, 200)
+                return self._answer(await self._offload.quick(self._views.one, made), 200)
             await proceed(request)
-            await self._receive(made, PlainBody(request.content))
-            return await self._answer(await self._uploads.complete(made), 201)
+            await self._receive(made, body)
+            return self._answer(await self._uploads.complete_as(made, self._views.one), 201)
 
     async def _form(self, request: web.Request) -> web.Response:
         """One file in the form; fields stand before it. The item is only made once the whole form was there."""
@@ -100,11 +101,11 @@ class OneShot:
         announced = self._announced(request, part.filename, fields, None)
         async with self._upload(announced) as made:
             if isinstance(made, Item):
-                return await self._answer(made, 200)
+                return self._answer(await self._offload.quick(self._views.one, made), 200)
             await self._receive(made, PartBody(part))
             if await _next_part(reader.next) is not None:
                 raise BadRequest("there is something after the file in this form.", "Send one file per form, its fields before it.")
-            return await self._answer(await self._uploads.complete(made), 201)
+            return self._answer(await self._uploads.complete_as(made, self._views.one), 201)
 
     def _announced(self, request: web.Request, file_name: str, fields: dict[str, str], length: int | None) -> Announcement:
         label = label_of(file_name.encode("utf-8", "surrogateescape"))
@@ -148,9 +149,8 @@ class OneShot:
         if length is not None and upload.missing:
             raise ended_early(Ending.CUT, 0)
 
-    async def _answer(self, item: Item, status: int) -> web.Response:
-        view = await self._offload.quick(self._views.one, item)
-        headers = {"Location": self._outside.path(f"{ITEMS}/{item.item_id}"), ITEM_HEADER: item.item_id}
+    def _answer(self, view: ItemView, status: int) -> web.Response:
+        headers = {"Location": self._outside.path(f"{ITEMS}/{view.item_id}"), ITEM_HEADER: view.item_id}
         return json_reply(view, status=status, headers=headers)
 
 

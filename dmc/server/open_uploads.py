@@ -7,9 +7,10 @@ hears of the upload. Completion hands the file to the broker's admissions; from 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from dmc.broker.admission import Admissions
 from dmc.broker.ledger import Ledger
@@ -27,6 +28,8 @@ from dmc.server.policy import Announcement, ServerLimits, check_open_count, chec
 from dmc.server.quota import Quota
 from dmc.server.receiving import Ending, Interrupt
 from dmc.server.upload import ARRIVING, STATE_FILE, Upload, UploadRecord
+
+Shown = TypeVar("Shown")
 
 REMEMBERED_EXPIRED = 1000
 
@@ -197,15 +200,19 @@ class OpenUploads:
 
         Raises WholeFileMismatch and Unsupported, after which the upload is gone, and Unavailable errors, after which it stands.
         """
+        return await self.complete_as(upload, _itself)
+
+    async def complete_as(self, upload: Upload, shown: Callable[[Item], Shown]) -> Shown:
+        """Like `complete`; what is to be `shown` of the item is worked out in the same turn of another thread. Blocking, that is."""
         try:
-            item = await self._offload.disk(make_item, upload, self._ledger, self._admissions, self._limits)
+            made = await self._offload.disk(lambda: shown(make_item(upload, self._ledger, self._admissions, self._limits)))
         except (Refused, DiskFault):
             await self.drop(upload)
             raise
         finally:
             upload.file.close()
         self._uploads.pop(upload.record.item_id, None)
-        return item
+        return made
 
     async def drop(self, upload: Upload) -> None:
         """Forget an upload and its bytes; the caller holds it."""
@@ -253,6 +260,10 @@ class OpenUploads:
                 upload.interrupt.fire(Ending.SHUTDOWN)
             elif upload.lock.locked():
                 upload.file.abort_hash()
+
+
+def _itself(item: Item) -> Item:
+    return item
 
 
 def _check_same(announced: Announcement, length: int | None, sha512: str | None) -> None:

@@ -90,6 +90,8 @@ class PlainBody:
         self._content = content
         self._taken = 0
         content.set_read_chunk_size(READ_AHEAD)
+        if content.exception() is None:
+            content.read_nowait(0)  # Takes nothing, but what was halted at the smaller bound flows again.
 
     async def read(self) -> list[bytes]:
         """What has arrived, at least a byte; empty at the end. Raises ConnectionError if the body is cut.
