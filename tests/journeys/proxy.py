@@ -16,7 +16,7 @@ class Proxy:
     many bytes went up on it; `holding` is set then, and clearing `hold_after` does not revive what is held. `cut_down_after` is the same
     for what comes down. `delay_after`: the first connection that so many bytes went up on keeps the rest back until `release`, so that
     later ones overtake it; `delaying` is set then. `reset`: cut with a TCP reset instead of an orderly end. `rate`: bytes a second at
-    most, each way. `bytes_up` and `bytes_down` count in all.
+    most, each way. `bytes_up` and `bytes_down` count in all, `passed_up` what was let through.
     """
 
     target: int
@@ -30,6 +30,7 @@ class Proxy:
     delaying: threading.Event = field(default_factory=threading.Event)
     bytes_up: int = 0
     bytes_down: int = 0
+    passed_up: int = 0
     cuts: int = 0
     _listener: socket.socket = field(default_factory=socket.socket)
     _open: set[socket.socket] = field(default_factory=set)
@@ -77,6 +78,7 @@ class Proxy:
                     time.sleep(len(data) / self.rate)  # A slow line is the point here.
                 late = self._late(sent, len(data)) if up else 0
                 sink.sendall(data[: len(data) - late])
+                self.passed_up += (len(data) - late) * up
                 if late:
                     self.delaying.set()
                     self._released.wait()
