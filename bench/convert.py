@@ -10,7 +10,8 @@ decide. dmc runs from bytecode, as pip installs it, whatever the environment say
 CLIP defaults to the 720p recording of the shared media, else the sample.
 
 `cpu_least_ratio` compares the least of each side: on a busy machine it says more than medians. x264 and x265 write their settings into
-the stream: those of both results must be the same, or this ends with 1. SVT-AV1 writes none. Both sides bring builds of their own:
+the stream: those of both results must be the same but for
+threads, or this ends with 1. SVT-AV1 writes none. Both sides bring builds of their own:
 what remains between two versions is nothing of dmc's, so they are printed beside the ratio.
 `--lengths` compares the memory of converting two hours with that of two minutes, both small pictures; ends with 1 above a tenth more.
 """

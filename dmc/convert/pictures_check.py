@@ -30,6 +30,8 @@ _NEAR = BOX
 
 _ACROSS = 64
 _ROUGHLY = 16
+"""Pixels, across or down, of a sketch at least."""
+
 _PART = 8
 """Pixels of the result, across and down, that a part has at least."""
 

@@ -1,6 +1,6 @@
 """How many threads the codecs of one conversion get: pure over cores, conversions side by side and the codec.
 
-Only `cores_here` asks the machine: pool.py when a job begins, to hand the share on in the job's limits, and the job for its decoders.
+Only `cores_here` asks the machine: pool.py when a job begins, to hand the share on in the job's limits, and the job for its codecs.
 """
 
 import os
@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 
 _FEW_CORES = (2, 3)
+"""Where encoders that choose for themselves begin too few pictures at once."""
+
 _MOST_LEVELS = 6
 """SVT-AV1 knows six levels of parallelism."""
 

@@ -134,9 +134,12 @@ class OpenUploads:
             upload = self._opened(record, folder / ARRIVING, self._clock.monotonic())
             upload.file.open()
             return upload
-        except (OSError, DmcError) as problem:
+        except OSError as problem:
             self._admissions.abandon(item_id)
-            raise translate(problem, "beginning an upload") if isinstance(problem, OSError) else problem from problem
+            raise translate(problem, "beginning an upload") from problem
+        except DmcError:
+            self._admissions.abandon(item_id)
+            raise
 
     def _write_state(self, folder: Path, record: UploadRecord) -> None:
         write_durably(self._disk, folder / STATE_FILE, record.model_dump_json().encode())
