@@ -38,13 +38,18 @@ which alone may act on it."""
 
 @contextmanager
 def stop_on_signals(twice: threading.Event | None = None) -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl-C set; one Ctrl-C more sets `twice`, and without that, or after it, ends the process at once."""
+    """An event that SIGTERM and Ctrl-C set; one Ctrl-C more sets `twice`, and without that, or after it, ends the process at once.
+
+    Whoever sent SIGTERM is obeyed once: one more, also after the block, does not break off the rest of the way out.
+    """
     stop = threading.Event()
     pressed = 0
+    obeys = False
 
     def ask(number: int, _frame: object) -> None:
-        nonlocal pressed
+        nonlocal pressed, obeys
         pressed += number == signal.SIGINT
+        obeys = obeys or number == signal.SIGTERM
         if number == signal.SIGINT and stop.is_set() and (twice is None or twice.is_set()):
             os._exit(130)
         if twice is not None and pressed > 1:
@@ -56,7 +61,8 @@ def stop_on_signals(twice: threading.Event | None = None) -> Iterator[threading.
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # Ignored, not handled: the interpreter takes its handlers back before it ends.
+            signal.signal(number, signal.SIG_IGN if number == signal.SIGTERM and obeys else handler)
 
 
 @dataclass

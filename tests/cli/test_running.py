@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -43,6 +44,15 @@ def test_a_room_that_dies_of_something_unforeseen_is_a_fault_of_ours() -> None:
     assert caught.value.exit_code == 70
 
 
+@pytest.fixture
+def sigterm() -> Iterator[None]:
+    """What SIGTERM does here comes back: an ignored one would be inherited by the processes of other tests."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("sigterm")
 def test_a_signal_that_another_thread_caught_ends_everything_too() -> None:
     main = threading.get_ident()
 
@@ -92,10 +102,18 @@ def test_a_room_that_ends_too_early_stops_the_others() -> None:
     assert rooms.stop.is_set()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_ask_to_stop_and_the_handlers_of_before_come_back(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
+def test_ctrl_c_asks_to_stop_and_its_handler_of_before_comes_back() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with stop_on_signals() as stop:
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGINT)
         assert stop.wait(PATIENCE_S)
-    assert signal.getsignal(number) == before
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+@pytest.mark.usefixtures("sigterm")
+def test_sigterm_asks_to_stop_and_is_obeyed_once() -> None:
+    with stop_on_signals() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(PATIENCE_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
