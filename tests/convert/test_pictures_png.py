@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import deflate
 import pytest
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
@@ -35,6 +36,11 @@ def left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(pictures_png._Decoder, "_as_pillow_does", count)
     return seen
+
+
+@pytest.fixture
+def without_libdeflate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures_png, "deflate", None)
 
 
 def _picture(mode: str, size: tuple[int, int] = (67, 41)) -> Image.Image:
@@ -74,6 +80,27 @@ def test_pixels_are_the_same(mode: str, size: tuple[int, int], left_to_pillow: l
     assert left_to_pillow == []
 
 
+@pytest.mark.usefixtures("without_libdeflate")
+@pytest.mark.parametrize("mode", MODES)
+def test_pixels_are_the_same_where_there_is_no_libdeflate(mode: str, left_to_pillow: list[int]) -> None:
+    test_pixels_are_the_same(mode, (640, 64), left_to_pillow)
+
+
+def test_large_ones_are_not_unfolded_beforehand(monkeypatch: pytest.MonkeyPatch, left_to_pillow: list[int]) -> None:
+    def refuse(*_: object) -> bytearray:
+        raise AssertionError("held in memory")
+
+    picture = _picture("RGB")
+    size = (1 + 3 * picture.width) * picture.height
+    monkeypatch.setattr(deflate, "zlib_decompress", refuse)
+    monkeypatch.setattr(pictures_png, "_LARGEST_UNFOLDED", size)
+    with pytest.raises(AssertionError, match="held"):
+        _pixels(_png(picture), by_libav=True)
+    monkeypatch.setattr(pictures_png, "_LARGEST_UNFOLDED", size - 1)
+    assert _pixels(_png(picture), by_libav=True) == picture.tobytes()
+    assert left_to_pillow == []
+
+
 def _damaged(whole: bytes) -> Iterator[bytes]:
     chance = random.Random(len(whole))
     yield from (whole[:length] for length in range(40, len(whole), len(whole) // 40))
@@ -96,6 +123,11 @@ def test_of_a_damaged_one_is_said_what_pillow_says(mode: str, left_to_pillow: li
         refused += found == "damaged"
     assert refused > 100
     assert len(left_to_pillow) > 50
+
+
+@pytest.mark.usefixtures("without_libdeflate")
+def test_of_a_damaged_one_the_same_is_said_where_there_is_no_libdeflate(left_to_pillow: list[int]) -> None:
+    test_of_a_damaged_one_is_said_what_pillow_says("L", left_to_pillow)
 
 
 def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
