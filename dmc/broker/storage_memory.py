@@ -132,9 +132,12 @@ class MemoryDisk:
         self._assign([(self._folder(path.parent), path.name, number)])
 
     def _find(self, path: Path) -> int | None:
-        number: int | None = ROOT
-        for part in path.parts[1:]:
-            number = None if number is None else self.folders.get(number, {}).get(part)
+        number = ROOT
+        try:
+            for part in path.parts[1:]:
+                number = self.folders[number][part]
+        except KeyError:
+            return None  # No such name, or a file on the way to it.
         return number
 
     def _node(self, path: Path) -> int:
