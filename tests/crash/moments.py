@@ -20,6 +20,10 @@ class Moment:
     disk: SimDisk
     promises: Promises
 
+    def is_in_a_line(self, data: Path) -> bool:
+        """A line of the journal is being written: a start after a kill reads more of it than a power cut would leave, or a part."""
+        return self.disk.has_unsynced(data / "index.journal")
+
 
 def new_disk(data: Path) -> SimDisk:
     disk = SimDisk()
@@ -47,6 +51,23 @@ def crashes(moment: Moment, draw: Random | None = None, most: int = 0) -> Iterat
     """What a kill or a power cut may leave of this moment: everything, or the kill and `most` power cuts."""
     yield "killed", moment.disk.after_kill()
     yield from moment.disk.after_power_cuts() if draw is None else moment.disk.some_power_cuts(draw, most)
+
+
+class Known:
+    """Which crashes were judged already: the same disk with the same promises ends the same way, e.g. killed before and after a sync."""
+
+    def __init__(self) -> None:
+        self._promises: list[Promises] = []
+        self._seen: set[tuple[int, int]] = set()
+
+    def __call__(self, disk: SimDisk, promises: Promises) -> bool:
+        """Asked a second time, it knows this one. Promises are compared with those of the moment before."""
+        if self._promises[-1:] != [promises]:
+            self._promises.append(promises)
+        key = len(self._promises), disk.picture()
+        known = key in self._seen
+        self._seen.add(key)
+        return known
 
 
 def recoveries(data: Path, disk: SimDisk, promises: Promises) -> list[Moment]:

@@ -118,6 +118,11 @@ class SimDisk(MemoryDisk):
         self.pending = [names for names, is_chosen in zip(self.pending, chosen, strict=True) if not is_chosen]
         self._stepped()
 
+    def has_unsynced(self, path: Path) -> bool:
+        """Whether the content of this file would not survive a power cut as it is."""
+        number = self._find(path)
+        return number is not None and self.safe_files.get(number) != self.files[number]
+
     def settle_all(self) -> None:
         """Everything durable, as after `sync`."""
         self.safe_files = dict(self.files)

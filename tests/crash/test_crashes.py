@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from tests.crash.moments import FOLDINGS, crashes, lives, recoveries, told
+from tests.crash.moments import FOLDINGS, Known, crashes, lives, recoveries, told
 from tests.crash.story import judge
 
 SHARES = 16
@@ -13,32 +13,39 @@ SHARES = 16
 
 @pytest.mark.parametrize("folding", FOLDINGS)
 def test_no_promise_is_broken_by_one_crash(tmp_path, folding):
-    draw, tried = Random(2), 0
+    draw, known, tried = Random(2), Known(), 0
     for number, moment in enumerate(lives(tmp_path, FOLDINGS[folding])):
-        for how, disk in crashes(moment, draw, 2):
+        for how, disk in crashes(moment, draw, 1):
+            if known(disk, moment.promises):
+                continue
             tried += 1
             with told(f"step {number}, {how}"):
                 judge(tmp_path, disk, moment.promises, to_the_end=tried % 3 == 0)
     print(f"one crash, folding {folding}: {tried} disks")
-    assert tried >= 800
+    assert tried >= 500
 
 
+@pytest.mark.parametrize("many", [12, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("folding", FOLDINGS)
-def test_no_promise_is_broken_by_a_crash_inside_the_recovery(tmp_path, folding):
+def test_no_promise_is_broken_by_a_crash_inside_the_recovery(tmp_path, folding, many):
+    """Half of the first crashes are kills in a line of the journal, where a start may believe what it reads too early."""
     draw, tried = Random(3), 0
-    first_crashes = [
-        (f"step {number}, {how}", disk, moment.promises)
-        for number, moment in enumerate(lives(tmp_path, FOLDINGS[folding]))
-        for how, disk in crashes(moment, draw, 1)
+    lived = list(enumerate(lives(tmp_path, FOLDINGS[folding])))
+    in_a_line = [
+        (f"step {number}, killed", moment.disk.after_kill(), moment.promises) for number, moment in lived if moment.is_in_a_line(tmp_path)
     ]
-    for first, disk, promises in draw.sample(first_crashes, 50):
+    anywhere = [(f"step {number}, {how}", disk, moment.promises) for number, moment in lived for how, disk in crashes(moment, draw, 1)]
+    for first, disk, promises in (*draw.sample(in_a_line, many // 2), *draw.sample(anywhere, many // 2)):
+        known = Known()
         for number, moment in enumerate(recoveries(tmp_path, disk, promises)):
             for how, again in crashes(moment, draw, 2):
+                if known(again, moment.promises):
+                    continue
                 tried += 1
                 with told(f"{first}; in the recovery step {number}, {how}"):
                     judge(tmp_path, again, moment.promises, to_the_end=tried % 10 == 0)
     print(f"a second crash in the recovery, folding {folding}: {tried} disks")
-    assert tried >= 5000
+    assert tried >= 60 * many
 
 
 @pytest.mark.slow

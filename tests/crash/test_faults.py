@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -15,6 +16,9 @@ from dmc.journal_files import JournalFiles
 from tests.crash.moments import FOLDINGS, moments, new_disk, told
 from tests.crash.simdisk import SimDisk
 from tests.crash.story import House, Promises, Violation, drain, judge
+
+SOME = 8
+"""Power cuts after a start, where there are 16 to 77 different ones."""
 
 NEEDS_ROOM = {"write", "append", "make-folder", "link", "rename"}
 
@@ -110,8 +114,9 @@ def test_a_disk_that_is_full_for_a_while_breaks_no_promise(tmp_path, folding, ma
     assert first > 60
 
 
+@pytest.mark.parametrize("draw", [pytest.param(Random(9), id="some-cuts"), pytest.param(None, id="all-cuts", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("folding", FOLDINGS)
-def test_a_sync_that_fails_ends_the_process_and_breaks_no_promise(tmp_path, folding):
+def test_a_sync_that_fails_ends_the_process_and_breaks_no_promise(tmp_path, folding, draw):
     number, over = 0, False
     while not over:
         number += 1
@@ -120,7 +125,7 @@ def test_a_sync_that_fails_ends_the_process_and_breaks_no_promise(tmp_path, fold
         with told(f"sync {number} fails"):
             ends_with_a_fault(tmp_path, disk, promises, folding, fails=lambda fault=fault: fault.asked >= fault.number)
             disk.fault = lambda verb, path: None
-            start_and_cut_the_power(tmp_path, disk.after_kill(), promises)
+            start_and_cut_the_power(tmp_path, disk.after_kill(), promises, draw)
         over = fault.asked < number
     assert number > 40
 
@@ -139,8 +144,8 @@ def ends_with_a_fault(data: Path, disk: SimDisk, promises: Promises, folding: st
         raise Violation("a sync failed and nobody noticed")
 
 
-def start_and_cut_the_power(data: Path, disk: SimDisk, promises: Promises) -> None:
-    """The page cache still shows what never reached the disk: a start may trust nothing of it."""
+def start_and_cut_the_power(data: Path, disk: SimDisk, promises: Promises, draw: Random | None) -> None:
+    """The page cache still shows what never reached the disk: a start may trust nothing of it. Some power cuts, or all without a draw."""
 
     def start() -> None:
         house = House(data, disk, known)
@@ -149,7 +154,8 @@ def start_and_cut_the_power(data: Path, disk: SimDisk, promises: Promises) -> No
 
     known = promises.copy()
     started = moments(disk, known, start)[-1]
-    for how, image in started.disk.after_power_cuts():
+    cuts = list(started.disk.after_power_cuts())
+    for how, image in cuts if draw is None else draw.sample(cuts, min(len(cuts), SOME)):
         with told(f"started anew, {how}"):
             judge(data, image, started.promises, to_the_end=False)
 
@@ -157,6 +163,7 @@ def start_and_cut_the_power(data: Path, disk: SimDisk, promises: Promises) -> No
 def test_believing_pages_that_a_failed_sync_marked_clean_would_be_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(JournalFiles, "renew", lambda self, loaded: loaded)
     monkeypatch.setattr(JournalFiles, "replace", lambda self, entries, seq, prev, *, keep_previous=True: self.load())
+    draw = Random(9)
     with pytest.raises(Violation):
         for number in range(1, 40):
             disk, promises = new_disk(tmp_path), Promises()
@@ -164,4 +171,4 @@ def test_believing_pages_that_a_failed_sync_marked_clean_would_be_noticed(tmp_pa
             with told(f"sync {number} fails"):
                 ends_with_a_fault(tmp_path, disk, promises, "never", fails=lambda: False)
                 disk.fault = lambda verb, path: None
-                start_and_cut_the_power(tmp_path, disk.after_kill(), promises)
+                start_and_cut_the_power(tmp_path, disk.after_kill(), promises, draw)

@@ -12,7 +12,7 @@ from dmc.broker.threads import ThreadIndex
 from dmc.broker.verify import verify
 from dmc.broker.wishes import acknowledge, restore, trash
 from dmc.items import Item
-from tests.crash.moments import FOLDINGS, crashes, moments, new_disk, told
+from tests.crash.moments import FOLDINGS, Known, crashes, moments, new_disk, told
 from tests.crash.promises import Promises
 from tests.crash.simdisk import SimDisk
 from tests.crash.story import House, Violation, check_records, sha512
@@ -99,10 +99,12 @@ def judge(data: Path, disk: SimDisk, promises: Promises) -> None:
 
 @pytest.mark.parametrize("folding", FOLDINGS)
 def test_no_crash_loses_what_was_given_back_or_keeps_what_was_given_up(tmp_path, folding):
-    disk, promises, draw, tried = new_disk(tmp_path), Promises(), Random(5), 0
+    disk, promises, draw, known, tried = new_disk(tmp_path), Promises(), Random(5), Known(), 0
     lived = moments(disk, promises, lambda: workload(Keeping(tmp_path, disk, promises, folding=FOLDINGS[folding])))
     for number, moment in enumerate(lived):
         for how, left in crashes(moment, draw, 1):
+            if known(left, moment.promises):
+                continue
             tried += 1
             with told(f"step {number}, {how}"):
                 judge(tmp_path, left, moment.promises)
