@@ -6,9 +6,8 @@
 # version_name: the version and a sum of what it is made of, so that a changed checkout of the same version is another one.
 version_name() {
     number=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml" | head -n 1)
-    content=$(cd "$root" && find dmc config pyproject.toml install/requirements.txt -type f ! -name '*.pyc' | LC_ALL=C sort | while read -r file; do
-        printf '%s ' "$file" && cksum <"$file"
-    done | cksum | cut -d ' ' -f 1)
+    content=$(cd "$root" && find dmc config pyproject.toml install/requirements.txt -type f ! -name '*.pyc' -exec cksum {} + |
+        LC_ALL=C sort | cksum | cut -d ' ' -f 1)
     printf '%s-%s' "$number" "$content"
 }
 

@@ -152,7 +152,7 @@ closing_words() {
     as_owner=
     [ "$user_mode" = yes ] || as_owner="sudo -u dmc "
     say ""
-    say "dmc $role $(version_name) is in $stage$prefix."
+    say "dmc $role $name is in $stage$prefix."
     if systemd_runs; then
         [ "$everybody" = no ] || say "It runs in each user's session from their next one on; in yours now: systemctl --user start $service"
         say "See it:       $systemctl status $service"
