@@ -264,7 +264,7 @@ def _times_around(path: Path, start: float, end: float) -> list[float]:
     """When pictures are shown, from long before `start` until after `end`; hours of others need no look."""
     with av.open(str(path)) as opened:
         if start > 60:
-            opened.seek(int((start - 30) * 1_000_000))
+            opened.seek(int((start - 10) * 1_000_000))
         return list(takewhile(lambda at: at < end + 1, (float(frame.time or 0) for frame in opened.decode(video=0))))
 
 

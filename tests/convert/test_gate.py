@@ -46,7 +46,8 @@ def test_a_lean_source_without_gain_costs_less_than_a_tenth_of_its_pictures(tmp_
 
 
 def test_a_lean_source_that_gains_is_tried_and_converted(tmp_path: Path) -> None:
-    source = clip(tmp_path / "fat.mkv", params={"preset": "ultrafast", "crf": "42"}, sound=(), seconds=52, size=(128, 96))
+    times = [number / 8 for number in range(52 * 8)]
+    source = clip(tmp_path / "fat.mkv", params={"preset": "ultrafast", "crf": "42"}, sound=(), times=times, size=(96, 64))
     facts = probe(source, Limits())
     assert gate.pieces_to_try(facts, planned(facts)), "this source is to be in doubt"
     done = convert(source, "h265", tmp_path / "out", keep_if_larger=False)

@@ -3,6 +3,7 @@
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -140,20 +141,28 @@ def _brightest_column(frame: av.VideoFrame) -> int:
     return max(range(4, frame.width - 4), key=lambda x: line[x - 4 : x + 4].count(max(line)) * 1000 + line[x])
 
 
+MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+
+
+def _hdr10(path: Path, **more: Any) -> Path:
+    params = {"x265-params": f"log-level=error:master-display={MASTERING}:max-cll=1000,400:hdr10=1"}
+    return clip(path, codec="libx265", pix_fmt="yuv420p10le", colours=(9, 16, 9), params=params, sound=(), **more)
+
+
 def test_aspect_depth_and_colours_stay(tmp_path: Path) -> None:
-    mastering = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
-    params = {"x265-params": f"log-level=error:master-display={mastering}:max-cll=1000,400:hdr10=1"}
-    source = clip(
-        tmp_path / "hdr.mkv", codec="libx265", pix_fmt="yuv420p10le", colours=(9, 16, 9), params=params, aspect=Fraction(4, 3), sound=()
-    )
+    source = _hdr10(tmp_path / "hdr.mkv", aspect=Fraction(4, 3))
     for kind, options in (("h265", {"crf": 30}), ("h264", {}), ("av1", {})):
         done = convert(source, kind, tmp_path / kind, **options)
         seen = done.facts.streams[0]
         assert (seen.depth, seen.primaries, seen.transfer, seen.colour_matrix) == (10, 9, 16, 9)
-        assert (seen.mastering, seen.light_level) == (mastering, "1000,400")
+        assert (seen.mastering, seen.light_level) == (MASTERING, "1000,400")
         assert {done.fate(kind) for kind in ("HDR10", "mastering", "light level")} == {"kept"}
         assert (seen.sample_aspect, done.fate("sample aspect")) == (((1, 1), "changed") if kind == "av1" else ((4, 3), "kept"))
-    web = convert(source, "web", tmp_path / "web")
+
+
+@pytest.mark.slow  # The scaler's table of colours takes seconds; HLG goes this way in test_fidelity.py each time.
+def test_hdr10_becomes_standard_range_for_browsers(tmp_path: Path) -> None:
+    web = convert(_hdr10(tmp_path / "hdr.mkv", seconds=0.2), "web", tmp_path / "web")
     assert (web.facts.streams[0].depth, web.facts.streams[0].transfer, web.facts.streams[0].primaries) == (8, 1, 1)
     assert web.fate("HDR10") == "changed"
 
