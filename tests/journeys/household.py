@@ -26,10 +26,11 @@ Process: TypeAlias = "subprocess.Popen[bytes] | WarmProcess"
 def wait_for(what: str, happened: Callable[[], Any], deadline_s: float = PATIENCE_S) -> Any:
     """The first true answer of `happened`."""
     end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
+    while (asked := time.monotonic()) < end:
         if answer := happened():
             return answer
-        time.sleep(0.05)  # A journey watches other processes from outside; there is nothing to wait on but their traces.
+        # A journey watches other processes from outside: there is nothing to wait on but their traces. Half the time is theirs.
+        time.sleep(min(max(0.05, time.monotonic() - asked), 0.25))
     raise AssertionError(f"waited {deadline_s:g} s in vain for: {what}")
 
 
