@@ -12,6 +12,7 @@ import pytest
 from dmc.cli.complete import conversion_types, item_ids
 from dmc.cli.completion import Shell, script
 from dmc.cli.main import run
+from tests import warm
 
 DEADLINE_S = 120
 
@@ -79,7 +80,7 @@ def test_a_file_that_is_called_like_a_command_line_is_never_run(shell: str, dmc:
     evil = dmc.parent / "$(touch pwned)`touch pwned`;touch pwned.wav"
     evil.write_bytes(b"RIFF$\0\0\0WAVEfmt " + bytes(100))
     environment = {**os.environ, "DMC_HOME": str(dmc.parent / "home")}
-    subprocess.run([sys.executable, "-m", "dmc", "add", str(evil), "--to", "opus"], env=environment, capture_output=True, check=True)
+    assert warm.run("add", str(evil), "--to", "opus", environment=environment, timeout=DEADLINE_S).returncode == 0
     (one,) = ASK[shell]("dmc cancel ", dmc)
     assert len(one) == 36
     assert not (dmc.parent / "pwned").exists()

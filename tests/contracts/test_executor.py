@@ -35,6 +35,9 @@ from tests.patience import PATIENCE_S
 
 Opens = Callable[..., AbstractContextManager[Any]]
 
+MANY = 7
+"""Jobs that are more than the four slots they get: a fresh process for each is the greater part of this file's time."""
+
 
 @contextmanager
 def _inline(engine: str, slots: int = 2, **_: Any) -> Iterator[InlineExecutor]:
@@ -180,12 +183,12 @@ def test_more_jobs_than_slots_are_refused(executor: Opens, tmp_path: Path) -> No
 def test_each_of_many_jobs_is_reported_once(executor: Opens, tmp_path: Path) -> None:
     with executor("copies", slots=4) as runs:
         ended: list[str] = []
-        for index in range(12):
+        for index in range(MANY):
             if not runs.free_slots():
                 ended += [report.item_id for report in reports(runs, 1)]
             runs.submit(a_job(tmp_path, f"item-{index}"))
-        ended += [report.item_id for report in reports(runs, 12 - len(ended))]
-        assert sorted(ended) == sorted(f"item-{index}" for index in range(12))
+        ended += [report.item_id for report in reports(runs, MANY - len(ended))]
+        assert sorted(ended) == sorted(f"item-{index}" for index in range(MANY))
 
 
 def test_wait_returns_when_something_is_said(executor: Opens, tmp_path: Path) -> None:

@@ -168,15 +168,16 @@ def test_links_in_out_are_not_believed(tmp_path: Path) -> None:
             assert (report.kind, report.errors[0].code) == ("crashed", "BadReport"), engine
 
 
-def test_two_hundred_jobs_leak_neither_descriptors_nor_processes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [60, pytest.param(400, marks=pytest.mark.slow)])
+def test_jobs_leak_neither_descriptors_nor_processes(tmp_path: Path, many: int) -> None:
     with a_pool("copies", slots=4) as pool:
         pool.submit(a_job(tmp_path, "first"))
         until_report(pool)
         server = pool._launcher._process.pid  # type: ignore[union-attr, attr-defined]
         before = (_descriptors("self"), _descriptors(str(server)))
         begun = ended = 0
-        while ended < 200:
-            while begun < 200 and pool.free_slots():
+        while ended < many:
+            while begun < many and pool.free_slots():
                 pool.submit(a_job(tmp_path, f"item-{begun}"))
                 begun += 1
             pool.wait(1.0)

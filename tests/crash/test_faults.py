@@ -96,10 +96,11 @@ def opened(data: Path, disk: SimDisk, promises: Promises, folding: str) -> House
 
 @pytest.mark.parametrize("folding", FOLDINGS)
 @pytest.mark.parametrize("many", [1, 2, 5, 20])
-def test_a_disk_that_is_full_for_a_while_breaks_no_promise(tmp_path, folding, many):
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_disk_that_is_full_for_a_while_breaks_no_promise(tmp_path, folding, many, step):
     first, over = 0, False
     while not over:
-        first += 3 if many > 1 else 1
+        first += step
         disk, promises, fault = new_disk(tmp_path), Promises(), FullFor(first, many)
         disk.fault = fault
         with told(f"full from step {first} on, {many} times"):
