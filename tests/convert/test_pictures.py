@@ -100,8 +100,9 @@ LONG = {
     ("image-apng-animated.apng", "png"),
     ("image-jpeg-orientation6-gps-camera.jpg", "avif"),
     ("image-jpeg-orientation6-gps-camera.jpg", "png"),
+    ("image-webp-animated.webp", "avif"),
 }
-"""Take seconds each; to the other types these are converted like all, and so is the same film as an animated WebP to these."""
+"""Take seconds each. To the other types these are converted like all; of films a GIF goes to AVIF, the WebP to PNG."""
 
 
 @pytest.mark.parametrize("to", ["webp", "avif", "png", "jpeg"])
