@@ -41,7 +41,7 @@ _RESULT = "result"
 
 
 def convert(job: Job, limits: Limits, on_progress: OnProgress, stop: Stop | None = None) -> Report:
-    """Do `job`; the one Report of it. Everything that it names in out_dir is complete, verified and fsynced.
+    """Do `job`; the one Report of it. Everything that it names in out_dir is complete and verified; whoever takes it over syncs it.
 
     `stop` is asked often; when it says yes, the output is removed and the report is of kind cancelled.
     """
@@ -83,7 +83,6 @@ class _Work:
         facts = self._facts = probe(self._source, self._limits, self._job.label)
         check_fits(kind, facts.media_type)
         report = self._picture(facts) if facts.media_type is MediaType.IMAGE else self._streams(facts)
-        RealDisk().sync_folder(self._out)
         self._on_progress(1.0, None, 0.0)
         return report
 
@@ -185,7 +184,7 @@ class _Work:
         if made.gated and size > self._job.file_size:
             return self._kept_original(receipt, size, facts)
         with alive(lambda: meter.transcoded(None), patience_s(size)):
-            RealDisk().sync_file(target)
+            RealDisk().sync_file(target)  # A film may take long, and whoever takes it over has others to wait for.
         write_receipt(self._out, receipt)
         self._leave_products(target, after, facts)
         return self._converted(ResultFacts(file_name=target.name, file_size=size, sha512_checksum=check.sha512), receipt)

@@ -147,6 +147,12 @@ class LocalRun:
         if report.result is None:
             return Ended(source.path, report, None, receipt if receipt.is_file() and report.kind != "failed" else None)
         made = room.folder / "out" / report.result.file_name
+        try:
+            for file in made.parent.glob(f"{made.stem}.*"):
+                self._disk.sync_file(file)
+        except OSError as problem:
+            said = translate(problem, f"keeping the result of {_label_of(source.path)}")
+            return Ended(source.path, _failed(report.item_id, said, report), None, None)
         target = self._publish(made, self._names(source.path, made.suffix))
         _keep_times(source.was, target)
         beside = tuple(self._publish_beside(file, made, target) for file in sorted(made.parent.glob(f"{made.stem}.*")))

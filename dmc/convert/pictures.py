@@ -1,10 +1,9 @@
 """Pictures, by Pillow: still ones and animated ones become WebP, AVIF, PNG or JPEG, with what belongs to them, verified and with a receipt.
 
 Decisions stand in pictures_plan.py, tags in pictures_tags.py, the door in pictures_open.py, the comparison in pictures_check.py.
-Here is the order: look → decide → write → read everything back. Nothing is written but the result, synced before it is named.
+Here is the order: look → decide → write → read everything back. Nothing is written but the result.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -173,11 +172,9 @@ class _Conversion:
             }
             settings |= {"disposal": 0, "blend": 0, "default_image": False} if plan.target.name == "png" else {}
         patience = _SLOWEST_S_PER_PIXEL * first.width * first.height * plan.frames + 60.0
-        with target.open("xb") as file, alive(lambda: self._on_progress(self._reached, None, None), patience):
-            with room_for(first, plan.target.name):
-                first.save(Ticking(file, lambda: self._tick("write", 1, 2)), format=plan.target.pillow, **settings)
-            file.flush()
-            os.fsync(file.fileno())
+        living = alive(lambda: self._on_progress(self._reached, None, None), patience)
+        with target.open("xb") as file, living, room_for(first, plan.target.name):
+            first.save(Ticking(file, lambda: self._tick("write", 1, 2)), format=plan.target.pillow, **settings)
         self._tick("write", 1, 1)
 
     # --- check -----------------------------------------------------------------------------------------------------

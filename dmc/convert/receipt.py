@@ -4,7 +4,6 @@ Written as receipt.json beside the result. It only tells; what it tells was deci
 transcode.py and verify.py. Field names only ever grow.
 """
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,13 +111,9 @@ class Receipt(BaseModel):
 
 
 def write_receipt(out_dir: Path, receipt: Receipt) -> Path:
-    """Write receipt.json into `out_dir`, synced; the caller syncs the folder."""
+    """Write receipt.json into `out_dir`; whoever takes the result over syncs it."""
     path = out_dir / FILE_NAME
-    text = receipt.model_dump_json(by_alias=True, indent=2)
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    path.write_text(receipt.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
     return path
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dmc.convert.local import Ended, LocalRun
-from dmc.files import RealDisk, sha512_of
+from dmc.files import RealDisk, SyncFailed, sha512_of
 from dmc.jobs import Job, Progress, Report, ResultFacts
 
 RECEIPT = {"schema": "dmc.receipt/1", "source": {"file_name": "film.mp4", "sha512": ""}, "reason": "\N{EURO SIGN}"}
@@ -46,6 +46,8 @@ class WhileItWorks:
                 os.utime(original.with_name("new"), ns=(was.st_atime_ns, was.st_mtime_ns))
                 original.with_name("new").replace(original)
             (Path(job.out_dir) / "result.mkv").write_bytes(b"made")
+            if self._first == "makes two":
+                (Path(job.out_dir) / "result.3.mks").write_bytes(b"words")
             (Path(job.out_dir) / "receipt.json").write_text("rubbish" if self._first == "talks rubbish" else json.dumps(RECEIPT))
             result = ResultFacts(file_name="result.mkv", file_size=4, sha512_checksum="0" * 128)
             done.append(Report(item_id=job.item_id, attempt=1, kind="converted", result=result))
@@ -140,6 +142,27 @@ def test_a_result_is_published_with_the_time_of_its_source(tmp_path: Path) -> No
     ended = _run(tmp_path, "stays")
     assert ended.target is not None and ended.target.read_bytes() == b"made"
     assert ended.target.stat().st_mtime_ns == ended.source.stat().st_mtime_ns
+
+
+def test_a_result_and_what_lies_beside_it_are_synced_before_they_have_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    sync, link = RealDisk.sync_file, RealDisk.link
+    monkeypatch.setattr(RealDisk, "sync_file", lambda disk, path: (done.append(f"sync {path.name}"), sync(disk, path))[1])
+    monkeypatch.setattr(RealDisk, "link", lambda disk, one, other: (done.append(f"name {other.name}"), link(disk, one, other))[1])
+    ended = _run(tmp_path, "makes two")
+    assert [path.name for path in ended.sidecars] == ["film.3.mks"]
+    assert sorted(done[:2]) == ["sync result.3.mks", "sync result.mkv"]
+    assert done[2:] == ["name film.mkv", "name film.3.mks"]
+
+
+def test_a_result_that_cannot_be_synced_ends_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_disk: RealDisk, path: Path) -> None:
+        raise SyncFailed(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(RealDisk, "sync_file", broken)
+    ended = _run(tmp_path, "stays")
+    assert (ended.report.kind, ended.target, [error.code for error in ended.report.errors]) == ("failed", None, ["DiskFault"])
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
 
 
 @pytest.mark.parametrize("first", ["grows", "is replaced", "goes and grows"])
