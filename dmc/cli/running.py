@@ -4,6 +4,7 @@ SIGTERM and Ctrl-C ask everything to stop in order; a room that ends by itself w
 supervisor can start the process anew. Nothing here decides anything about items.
 """
 
+import _thread
 import asyncio
 import contextlib
 import os
@@ -44,17 +45,23 @@ def stop_on_signals(twice: threading.Event | None = None) -> Iterator[threading.
     """
     stop = threading.Event()
     pressed = 0
-    obeys = False
+    obeys = asked = False
 
     def ask(number: int, _frame: object) -> None:
-        nonlocal pressed, obeys
-        pressed += number == signal.SIGINT
-        obeys = obeys or number == signal.SIGTERM
-        if number == signal.SIGINT and stop.is_set() and (twice is None or twice.is_set()):
+        nonlocal pressed, obeys, asked
+        if number == signal.SIGTERM:
+            if obeys:
+                return
+            obeys = True
+        elif (asked or stop.is_set()) and (twice is None or pressed > 1):
             os._exit(130)
-        if twice is not None and pressed > 1:
-            twice.set()
-        stop.set()
+        else:
+            pressed += 1
+            if twice is not None and pressed > 1:
+                _elsewhere(twice.set)
+        if not asked:
+            asked = True
+            _elsewhere(stop.set)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -63,6 +70,14 @@ def stop_on_signals(twice: threading.Event | None = None) -> Iterator[threading.
         for number, handler in before.items():
             # Ignored, not handled: the interpreter takes its handlers back before it ends.
             signal.signal(number, signal.SIG_IGN if number == signal.SIGTERM and obeys else handler)
+
+
+def _elsewhere(what: Callable[[], None]) -> None:
+    """Do `what`, which takes a lock, for a handler of signals: the code that was interrupted may hold that lock."""
+    try:
+        _thread.start_new_thread(what, ())  # threading's own way to begin one takes locks, too.
+    except RuntimeError:  # None is to be had: then with the small risk.
+        what()
 
 
 @dataclass

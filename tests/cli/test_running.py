@@ -117,3 +117,20 @@ def test_sigterm_asks_to_stop_and_is_obeyed_once() -> None:
         assert stop.wait(PATIENCE_S)
     os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("sigterm")
+def test_a_signal_that_comes_while_the_event_is_being_waited_for_is_heard() -> None:
+    with stop_on_signals() as stop:
+        with stop._cond:  # As inside of `wait`.
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(PATIENCE_S)
+
+
+def test_the_second_ctrl_c_is_told_apart_from_the_first() -> None:
+    twice = threading.Event()
+    with stop_on_signals(twice) as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.wait(PATIENCE_S) and not twice.is_set()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert twice.wait(PATIENCE_S)
