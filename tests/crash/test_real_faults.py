@@ -185,7 +185,7 @@ from dmc.jobs import ErrorNote, Report, ResultFacts
 from dmc.journal import Folding
 
 data, kind, source = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-disk, clock, full = RealDisk(), ManualClock(), {"admit": 0, "convert": 0, "wish": 0, "step": 0}
+disk, clock, full = RealDisk(), ManualClock(), {"admit": 0, "convert": 0, "wish": 0, "step": 0, "waits": 0}
 storage = StorageDirs(data, disk)
 storage.prepare()
 always = Folding(eager_s=float("inf"))
@@ -260,6 +260,7 @@ for turn in range(4):
     except DiskFull:
         pass
     settle()
+    full["waits"] += ledger.counts()[Status.TO_DO] > 0  # The broker saw that there is no room for a result, and began none.
     ballast.unlink(missing_ok=True)  # What an operator does: make some room.
     settle()
     for item in ledger.select(limit=1000)[::2]:
@@ -288,7 +289,7 @@ report = verify(ledger, storage, digests=True)
 assert report.findings == (), report.findings
 assert os.listdir(data / "quarantine") == []
 statuses = {str(status): number for status, number in ledger.counts().items()}
-assert full["admit"] and full["convert"] + full["step"], full
+assert full["admit"] and full["convert"] + full["step"] + full["waits"], full
 assert full["wish"] == 0, full  # What makes room is never refused for lack of it.
 assert len(answered) > 20, (len(answered), full)
 broker.stop()
