@@ -18,7 +18,7 @@ def busy(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Household]:
         house.server = house.start_server()  # type: ignore[attr-defined]
         house.worker = house.start("broker", "run") if request.param == "separate" else house.server  # type: ignore[attr-defined]
         house.start_client()
-        house.drop("long.wav", tone(1000))
+        house.drop("long.wav", tone(2000, rate=8000))  # Little to write and long to encode: a disk may stand still for seconds.
         wait_for("a worker that writes", lambda: any(f.stat().st_size for f in (house.data / "in_progress").glob("*/out/*")))
         yield house
 
