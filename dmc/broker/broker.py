@@ -290,7 +290,7 @@ class Broker:
             waiting = stance.waiting or self._waiting
             said = None if waiting is None else waiting.to_plain()
             staffing = self._settings.staffing
-            workers = None if staffing is None else staffing.model_dump() | {"busy": len(self._bench.running)}
+            workers = None if staffing is None else staffing.model_dump() | {"busy": min(len(self._bench.running), staffing.total)}
             self._control.beat(os.getpid(), self._epoch, mode, said, frozen=self._bench.is_frozen, workers=workers)
             self._bench.tell()
         except DiskFull as problem:

@@ -88,14 +88,14 @@ class Workbench:
         return bool(said)
 
     def wait(self) -> None:
-        """Until a worker tells of progress or of an end, or it is time to look at the ledger."""
-        now = self._clock.monotonic()
-        until = now + (LOOK_EVERY_S if self._executor.free_slots() else BUSY_LOOK_S)
+        """Until a worker tells of progress or of an end, or makes room for another, or it is time to look at the ledger."""
+        now, free = self._clock.monotonic(), self._executor.free_slots()
+        until = now + (LOOK_EVERY_S if free else BUSY_LOOK_S)
         for _ in range(_MURMURS):
             self._executor.wait(until - now)
             self._said += self._executor.poll()
             now = self._clock.monotonic()
-            if self._said or now >= until:
+            if self._said or now >= until or self._executor.free_slots() > free:
                 return
 
     def claim(self, item_id: str) -> None:

@@ -18,7 +18,7 @@ from dmc.convert.conversation import Conversation, death_of, doubt, report_of
 from dmc.convert.handover import take_back
 from dmc.convert.launch import ENGINE, Born, Died, FreshProcess, Launcher, Method, launcher
 from dmc.convert.limits import Limits
-from dmc.convert.runs import Run, WorkerInfo
+from dmc.convert.runs import Run, WorkerInfo, at_work
 from dmc.convert.threads import cores_here, share_of_cores
 from dmc.convert.wire import LINE_LIMIT, Order, Rubbish, SandboxMode, Walls, encode
 from dmc.errors import BadSettings, Busy, UsageFault
@@ -34,7 +34,7 @@ _LINGER_S = 1.0
 
 
 class WorkerPool:
-    """At most `slots` workers at a time.
+    """At most `slots` workers at work at a time. As many more may be leaving: they have said their report, and end.
 
     `stall_limit_s`: a worker silent for longer is killed (default: the limits'). `run_as` is the (uid, gid) that workers change to when
     started as root. `method` is how they begin; by default what fits the system. `entry` names the engine, for tests;
@@ -112,7 +112,7 @@ class WorkerPool:
                 run.died = Died(self._last_number, None)
 
     def _give_order(self, run: Run) -> bool:
-        threads = self._limits.encoder_threads or share_of_cores(cores_here(), len(self._runs))
+        threads = self._limits.encoder_threads or share_of_cores(cores_here(), at_work(self._runs.values()))
         order = Order(
             job=run.talk.job,
             limits={**self._limits.to_plain(), "encoder_threads": threads},
@@ -173,7 +173,7 @@ class WorkerPool:
             self._launcher.freeze(number)
 
     def free_slots(self) -> int:
-        return 0 if self._frozen else max(0, self._slots - len(self._runs))
+        return 0 if self._frozen else max(0, min(self._slots - at_work(self._runs.values()), 2 * self._slots - len(self._runs)))
 
     def workers(self) -> list[WorkerInfo]:
         """What runs now, oldest first."""

@@ -5,6 +5,7 @@ sends no signal; the pool does.
 """
 
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dmc.convert.conversation import Conversation
@@ -47,6 +48,11 @@ class Run:
         said = self.talk
         return self.frozen_at is None and said.walls is not None and said.report is None and self.verdict is None and self.died is None
 
+    @property
+    def is_leaving(self) -> bool:
+        """Its report is heard and stands; all that is left for the process is to end, and that is a matter of milliseconds."""
+        return self.talk.report is not None and self.verdict is None
+
     def thaw(self, now: float) -> None:
         """The process goes on: the time since it was frozen has not been."""
         if self.frozen_at is not None:
@@ -69,3 +75,8 @@ class Run:
     def info(self) -> WorkerInfo:
         job = self.talk.job
         return WorkerInfo(self.pid, job.item_id, job.attempt, self.started_at, self.progress)
+
+
+def at_work(runs: Iterable[Run]) -> int:
+    """How many of them hold a slot."""
+    return sum(not run.is_leaving for run in runs)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,9 +17,10 @@ import pytest
 from dmc.clock import ManualClock
 from dmc.conversions import with_own_types
 from dmc.convert import pool as pool_module
-from dmc.convert.launch import Method
+from dmc.convert.launch import Died, Method
 from dmc.convert.limits import Limits
 from dmc.convert.pool import WorkerPool
+from dmc.convert.wire import decode_order, encode
 from dmc.errors import UsageFault
 from dmc.jobs import Report
 from tests.convert.rooms import a_job, a_pool, is_alive, progresses, reports, until_report
@@ -303,3 +305,65 @@ def test_a_room_that_cannot_be_taken_back_ends_its_job_and_no_other(tmp_path: Pa
         assert "Input/output error" in ends["one"].errors[0].message
         assert ends["two"].kind == "converted"
         assert pool.free_slots() == 2
+
+
+class _SlowToEnd:
+    """A launcher whose workers say what a test lets them say, and are dead when it says so."""
+
+    def __init__(self) -> None:
+        self.channels: dict[int, socket.socket] = {}
+        self.dead: list[Died] = []
+
+    def start(self) -> None: ...
+
+    def launch(self, number: int, channel: int) -> None:
+        self.channels[number] = socket.socket(fileno=os.dup(channel))
+
+    def kill(self, number: int) -> None: ...
+
+    def give_up(self) -> None: ...
+
+    def happened(self) -> list[Died]:
+        dead, self.dead = self.dead, []
+        for one in dead:
+            self.channels.pop(one.number).close()
+        return dead
+
+    def descriptors(self) -> list[int]:
+        return []
+
+    def close(self) -> None:
+        for channel in self.channels.values():
+            channel.close()
+
+    def report(self, number: int) -> None:
+        job = decode_order(self.channels[number].recv(1 << 16)).job
+        self.channels[number].sendall(
+            encode("report", Report(item_id=job.item_id, attempt=job.attempt, kind="skipped", reason="it is one"))
+        )
+
+
+def test_the_next_job_begins_when_a_report_is_heard_and_that_is_told_when_its_worker_is_dead(tmp_path: Path) -> None:
+    slow = _SlowToEnd()
+    with a_pool("copies", slots=1, warming=slow) as pool:
+        pool.submit(a_job(tmp_path, "one"))
+        assert (pool.poll(), pool.free_slots()) == ([], 0)
+        slow.report(1)
+        assert (pool.poll(), pool.free_slots()) == ([], 1), "its process lives"
+        pool.submit(a_job(tmp_path, "two"))
+        assert pool.free_slots() == 0
+        slow.report(2)
+        assert (pool.poll(), pool.free_slots()) == ([], 0), "those that do not end are not piled up"
+        slow.dead = [Died(1, 0), Died(2, 0)]
+        assert [said.item_id for said in pool.poll()] == ["one", "two"]
+        assert pool.free_slots() == 1
+
+
+def test_a_job_that_is_alone_beside_one_that_leaves_gets_all_cores(tmp_path: Path) -> None:
+    slow = _SlowToEnd()
+    with a_pool("copies", slots=1, warming=slow) as pool:
+        pool.submit(a_job(tmp_path, "one"))
+        slow.report(1)
+        pool.poll()
+        pool.submit(a_job(tmp_path, "two"))
+        assert decode_order(slow.channels[2].recv(1 << 16)).limits["encoder_threads"] == 0
